@@ -1,0 +1,103 @@
+"""What each answer of a server means for the delivery, by the protocol of v2 and v3."""
+
+from __future__ import annotations
+
+from email.utils import parsedate_to_datetime
+from enum import Enum
+from typing import NamedTuple
+
+from shim.post import Answer
+
+
+class Step(Enum):
+    """What to do after an answer."""
+
+    ACCEPTED = "done"
+    ASSUMED = "done, as far as can be told"
+    RETRY = "try again"
+    REFUSED = "give up"
+
+
+class Meaning(NamedTuple):
+    step: Step
+    sentence: str
+
+
+TRANSIENT = frozenset({408, 429, *range(500, 600)})
+# A gateway's own answers: the server behind it may have stored the report.
+GATEWAY = frozenset({502, 504})
+
+LOOKUP_FAILED = "failed to lookup healthcheck"
+
+UNKNOWN_RUN = (
+    "The server does not know this run, or knows it as already reported. Check that the pod"
+    " has restartPolicy: Never (a restarted container reports twice), that nothing else in it"
+    " reports too, and whether Kuberhealthy was restarted during the run."
+)
+WRONG_ADDRESS = "Is KH_REPORTING_URL the address of Kuberhealthy's report endpoint, with nothing behind it?"
+REFUSALS = {
+    400: UNKNOWN_RUN,
+    401: "Something between this pod and Kuberhealthy asks for a login, which Kuberhealthy never does.",
+    403: (
+        "Something between this pod and Kuberhealthy forbids the request: check network policies"
+        " and the service mesh's authorization."
+    ),
+    404: WRONG_ADDRESS,
+    405: WRONG_ADDRESS,
+    410: (
+        "The report came after the run's deadline. Raise the check's timeout, or SHIM_REPORT_RESERVE"
+        " where delivery is slow."
+    ),
+    413: "Something between this pod and Kuberhealthy refuses a request of this size.",
+    415: "Something between this pod and Kuberhealthy changes the request's Content-Type.",
+}
+
+
+def meaning(answer: Answer, *, earlier_may_have_arrived: bool) -> Meaning:
+    """Return what `answer` means.
+
+    `earlier_may_have_arrived` tells that the answer to an earlier attempt was lost.
+    The server clears the run's uuid when it stores a report, so that a 400 after
+    such an attempt most probably means success.
+    """
+    status = answer.status
+    if status == 200:
+        return Meaning(Step.ACCEPTED, "The server accepted the report.")
+    said = f"The server answered {status}{_quoted(answer.words)}."
+    if status in TRANSIENT or (status == 400 and LOOKUP_FAILED in answer.words):
+        return Meaning(Step.RETRY, said)
+    if status == 400 and earlier_may_have_arrived:
+        return Meaning(
+            Step.ASSUMED,
+            f"{said} The answer to an earlier attempt was lost, so that one most probably arrived.",
+        )
+    if 300 <= status < 400:
+        advice = (
+            f"It redirects to {answer.location or 'nowhere'}, which is not followed: the run's uuid"
+            f" would go there too. {WRONG_ADDRESS}"
+        )
+    else:
+        advice = REFUSALS.get(
+            status, f"Kuberhealthy never answers that. {WRONG_ADDRESS}"
+        )
+    return Meaning(Step.REFUSED, f"{said} {advice}")
+
+
+def retry_after(value: str, unix_now: float) -> float | None:
+    """Return the seconds that a Retry-After header (RFC 9110, 10.2.3) asks to wait.
+
+    None where it is missing or is neither a number of seconds nor a date.
+    """
+    if value.isascii() and value.isdecimal():
+        return float(value)
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - unix_now)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _quoted(words: str) -> str:
+    text = " ".join(words.split())
+    if not text:
+        return ""
+    return f": {text if len(text) <= 200 else text[:200] + '…'}"

@@ -1,0 +1,106 @@
+"""What is remembered of the script's output: the first and the last of it, in bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+# Bytes kept at either end. A report has room for 16 KiB; the rest is for what
+# cleaning removes, such as colour codes and progress meters.
+END_SIZE = 64 * 1024
+# Bytes shown of the end of a line whose beginning was dropped.
+LINE_END_SIZE = 900
+
+
+class Captured(NamedTuple):
+    """The lines of a stream, without their newlines.
+
+    Between `head` and `tail`, `lines_left_out` lines were dropped. Where the whole
+    stream was one line too long to keep, `one_line_of` is its size in bytes, else 0.
+    """
+
+    head: list[bytes]
+    lines_left_out: int
+    one_line_of: int
+    tail: list[bytes]
+
+
+class Capture:
+    """Keeps the first and last END_SIZE bytes of what it is fed, and counts the lines between.
+
+    Works on whole chunks, never line by line, so that it keeps up with a flood.
+    """
+
+    def __init__(self) -> None:
+        self._head = bytearray()
+        self._tail = bytearray()
+        self._newlines_dropped = 0
+        self._bytes_dropped = 0
+
+    def feed(self, data: bytes) -> None:
+        room = END_SIZE - len(self._head)
+        if room > 0:
+            self._head += data[:room]
+            data = data[room:]
+        self._tail += data
+        if len(self._tail) > 2 * END_SIZE:
+            self._drop(len(self._tail) - END_SIZE)
+
+    def captured(self) -> Captured:
+        head, tail = bytes(self._head), bytes(self._tail)
+        if not self._bytes_dropped:
+            return Captured(_lines(head + tail), 0, 0, [])
+        # The lines at the two edges of the gap are fragments. Each counts among the
+        # lines left out, unless it is all that is known of its end.
+        whole, head_newline, _ = head.rpartition(b"\n")
+        head_lines = _lines(whole) if head_newline else [head]
+        _, tail_newline, rest = tail.removesuffix(b"\n").partition(b"\n")
+        tail_lines = _lines(rest) if tail_newline else [_end_of_line(tail)]
+        left_out = self._newlines_dropped + bool(tail_newline)
+        if not head_newline and left_out:
+            left_out -= 1
+        elif not head_newline:
+            size = len(head) + self._bytes_dropped + len(tail.removesuffix(b"\n"))
+            return Captured(head_lines, 0, size, tail_lines)
+        return Captured(head_lines, left_out, 0, tail_lines)
+
+    def _drop(self, size: int) -> None:
+        self._newlines_dropped += self._tail.count(b"\n", 0, size)
+        self._bytes_dropped += size
+        del self._tail[:size]
+
+
+class WholeLines:
+    """Passes chunks of one stream on in whole lines, so that two streams can share a Capture.
+
+    A line longer than END_SIZE is passed on in parts.
+    """
+
+    def __init__(self, feed: Callable[[bytes], None]) -> None:
+        self._feed = feed
+        self._rest = b""
+
+    def feed(self, data: bytes) -> None:
+        data = self._rest + data
+        end = data.rfind(b"\n") + 1
+        if len(data) - end > END_SIZE:
+            end = len(data)
+        self._rest = data[end:]
+        if end:
+            self._feed(data[:end])
+
+    def close(self) -> None:
+        """Pass on a last line that has no newline."""
+        if self._rest:
+            self._feed(self._rest + b"\n")
+            self._rest = b""
+
+
+def _lines(data: bytes) -> list[bytes]:
+    return data.removesuffix(b"\n").split(b"\n") if data else []
+
+
+def _end_of_line(data: bytes) -> bytes:
+    """Return the last of a line too long to keep, beginning with a whole UTF-8 character."""
+    end = data.removesuffix(b"\n")[-LINE_END_SIZE:]
+    return "…".encode() + end.lstrip(bytes(range(0x80, 0xC0)))

@@ -1,0 +1,32 @@
+"""Cleaning a line of a script's output for a status page."""
+
+from __future__ import annotations
+
+import re
+
+# ECMA-48: CSI sequences, OSC and the other string sequences up to their terminator,
+# and the two- and three-character escapes.
+ANSI = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
+    r"|(?:\x1b[\]P^_X]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?"
+    r"|\x1b[ -/]*[0-~]"
+)
+# C0 and C1 controls, the line and paragraph separators, the byte-order mark, and the
+# marks that turn the direction of text, with which a line can be made to lie.
+UNPRINTABLE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]"
+)
+
+
+def clean(line: bytes) -> str:
+    """Return `line` as printable text without trailing white space; "" for a blank one.
+
+    Invalid UTF-8 becomes U+FFFD, a tab a space. Of a line rewritten with carriage
+    returns, as progress meters do, the last state that shows anything is kept.
+    """
+    text = ANSI.sub("", line.decode("utf-8", "replace"))
+    states = (
+        UNPRINTABLE.sub("", state.replace("\t", " "))
+        for state in reversed(text.split("\r"))
+    )
+    return next((state.rstrip() for state in states if state.strip()), "")

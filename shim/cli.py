@@ -1,0 +1,74 @@
+"""The command line: which command is meant, and the one place that orders the imports of a run."""
+
+import os
+import sys
+
+import shim
+from shim import exits
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+HELP = """\
+khshim turns any script into a Kuberhealthy check.
+
+  khshim [run] [SCRIPT [ARG...]]  run the script, report its exit status and stderr
+  khshim try SCRIPT [ARG...]      run it as in the cluster, against a stand-in for
+                                  Kuberhealthy, and show what would be reported
+  khshim --help | --version
+
+`run` takes everything from the environment: SHIM_SCRIPT, the other SHIM_ settings,
+and what Kuberhealthy sets. SCRIPT and ARGs win over it. A script named like a
+command is meant by its path: khshim ./try
+
+Options of try, before SCRIPT:
+  --server v3|v2   which Kuberhealthy to stand in for (default: v3)
+  --timeout 30s    the check's timeout (default: 30s)
+  --json           print the reported JSON and nothing else
+
+Example:
+  khshim try --timeout 10s ./my_check.sh --verbose
+
+Exit status of run: 0 reported, 69 not delivered, 76 refused, 78 wrong settings,
+64 wrong usage, 70 a bug in khshim. Of try: 0 OK, 1 not OK.
+"""
+
+
+def main(argv: "Sequence[str] | None" = None) -> int:
+    """Run the command that `argv` (by default the process's own) names; return its exit status."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    command = words.pop(0) if words and words[0] in ("run", "try") else "run"
+    option = words[0] if words and words[0].startswith("-") else ""
+    if option in ("-h", "--help"):
+        sys.stdout.write(HELP)
+        return 0
+    if option == "--version":
+        sys.stdout.write(f"khshim {shim.__version__}\n")
+        return 0
+    if command == "try":
+        from shim.trial import main as try_script
+
+        return try_script(words)
+    if option == "--":
+        words.pop(0)
+    elif option:
+        sys.stderr.write(f"khshim: there is no option {option}; see khshim --help\n")
+        return exits.WRONG_USAGE
+    return run(words)
+
+
+def run(command: "Sequence[str]") -> int:
+    """Run the script and report it."""
+    # The order is the point. As PID 1 a signal without a handler is lost, so the
+    # inbox is first. The script is started by modules that import quickly; what is
+    # slow (the logger, urllib3) is imported while it runs.
+    from shim.signals import SignalInbox
+
+    inbox = SignalInbox()
+    from shim.start import start
+
+    begun = start(os.environ, command)
+    from shim.finish import finish
+
+    return finish(begun, inbox)

@@ -1,0 +1,69 @@
+"""The client for checks written in Python, the counterpart of Go's checkclient.
+
+It reads the variables that Kuberhealthy sets in the pod. In a script that khshim
+runs, the exit status is the report, and these variables are withheld.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable
+
+from shim.config import Settings
+from shim.log import silent
+from shim.patience import Patience
+from shim.report import PASSED, Report, failure, lines_of
+
+
+class ReportError(Exception):
+    """The report could not be delivered; the message says why and what to check."""
+
+
+def report_success() -> None:
+    """Report that the check passed. Raises ReportError."""
+    _report(PASSED)
+
+
+def report_failure(errors: Iterable[str] | str = ()) -> None:
+    """Report that the check failed, with one error or several. Raises ReportError.
+
+    Blank errors are left out, and a generic one stands in where none remains,
+    since Kuberhealthy refuses a failure without a reason. What is too long is cut.
+    """
+    messages = [errors] if isinstance(errors, str) else [str(error) for error in errors]
+    _report(messages)
+
+
+def deadline() -> float | None:
+    """Return the moment at which the report must have arrived, or None where it is not set.
+
+    In seconds of unix time, like time.time().
+    """
+    return Settings(os.environ).deadline
+
+
+def _report(report: Report | list[str]) -> None:
+    from shim.delivery import (
+        Result,
+        deliver,
+        time_to_deliver,
+    )  # `import shim.client` stays quick
+
+    settings = Settings(os.environ)
+    if settings.endpoint is None:
+        problems = [
+            problem for problem in settings.problems if problem.startswith("KH_")
+        ]
+        raise ReportError(
+            f"{' '.join(problems)} Outside a Kuberhealthy check there is nobody to report to; in a"
+            " script that khshim runs, exit with a status instead, or set SHIM_PASS_CREDENTIALS."
+        )
+    if isinstance(report, list):
+        report = failure([], settings.endpoint.server, lines_of(report))
+    now = time.monotonic()
+    left = None if settings.deadline is None else settings.deadline - time.time()
+    patience = Patience(time_to_deliver(None if left is None else now + left, now))
+    delivery = deliver(settings.endpoint, report.body(), patience, silent)
+    if delivery.result not in (Result.ACCEPTED, Result.ASSUMED):
+        raise ReportError(f"The report was {delivery.result.value}. {delivery.reason}")

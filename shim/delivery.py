@@ -1,0 +1,117 @@
+"""Delivering a report: attempts with backoff, none of which outlives the deadline."""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import threading
+import time
+from enum import Enum
+from typing import NamedTuple
+
+from shim.answers import GATEWAY, Step, meaning, retry_after
+from shim.log import Log
+from shim.patience import Patience
+from shim.post import CONNECT_TIMEOUT, Answer, Lost, post
+from shim.protocol import ANSWER_TIMEOUT, Endpoint
+
+WITHOUT_DEADLINE = 30.0
+"""Seconds that a delivery may take where no deadline is given."""
+
+AFTER_DEADLINE = 5.0
+"""Seconds for a report that is late already: v2 still takes it until the next run."""
+
+# Exponential backoff with full jitter: random between 0 and a ceiling that doubles.
+FIRST_CEILING = 0.25
+LAST_CEILING = 4.0
+# With less time than this left there is no further attempt.
+SHORTEST_ATTEMPT = 0.05
+
+
+class Result(Enum):
+    """What became of a report."""
+
+    ACCEPTED = "accepted"
+    ASSUMED = "most probably accepted: refused as a second report after a lost answer"
+    REFUSED = "refused"
+    UNDELIVERED = "not delivered in time"
+
+
+class Delivery(NamedTuple):
+    """The end of a delivery. `status` is the last answer's, None where there was none."""
+
+    result: Result
+    attempts: int
+    status: int | None
+    reason: str
+
+
+def time_to_deliver(deadline: float | None, now: float) -> float:
+    """Return when a delivery that begins at `now` must end, on the same clock as both."""
+    if deadline is None:
+        return now + WITHOUT_DEADLINE
+    return deadline if deadline > now else now + AFTER_DEADLINE
+
+
+def deliver(endpoint: Endpoint, body: bytes, patience: Patience, log: Log) -> Delivery:
+    """POST `body` until the server has taken or refused it, or patience is over."""
+    attempts, status, reason = 0, None, "There was no time left to try."
+    may_have_arrived = False
+    ceiling = FIRST_CEILING
+    while patience.left() > (SHORTEST_ATTEMPT if attempts else 0):
+        attempts += 1
+        answer = _attempt(endpoint, body, patience)
+        delay = random.uniform(0, min(ceiling, max(patience.left(), 0) / 2))
+        ceiling = min(2 * ceiling, LAST_CEILING)
+        if isinstance(answer, Lost):
+            may_have_arrived |= answer.sent
+            status, reason = None, f"{answer.reason[:1].upper()}{answer.reason[1:]}."
+        else:
+            step, reason = meaning(answer, earlier_may_have_arrived=may_have_arrived)
+            status = answer.status
+            if step is not Step.RETRY:
+                return Delivery(Result[step.name], attempts, status, reason)
+            may_have_arrived |= status in GATEWAY
+            asked = retry_after(answer.retry_after, time.time())
+            # Asked to wait beyond the deadline, there is nothing to lose by not waiting.
+            if asked is not None and asked < patience.left() - SHORTEST_ATTEMPT:
+                delay = max(delay, asked)
+        log(
+            "report_attempt",
+            f"Attempt {attempts} to report failed: {reason}",
+            logging.WARNING,
+            attempt=attempts,
+            status=status,
+            time_left_s=patience.left(),
+        )
+        patience.wait(delay)
+    return Delivery(Result.UNDELIVERED, attempts, status, reason)
+
+
+def _attempt(endpoint: Endpoint, body: bytes, patience: Patience) -> Answer | Lost:
+    """POST once, bounded as a whole.
+
+    Name resolution takes no timeout, and a server that sends a byte now and then
+    never runs into one. So the POST happens in a thread, which is left behind when
+    its time is up.
+    """
+    results: list[Answer | Lost] = []
+    reader, writer = os.pipe()
+
+    def work() -> None:
+        try:
+            results.append(post(endpoint, body))
+        except Exception as error:
+            results.append(Lost(f"the request failed ({error!r})", sent=True))
+        finally:
+            os.close(writer)
+
+    limit = min(CONNECT_TIMEOUT + ANSWER_TIMEOUT[endpoint.server], patience.left())
+    try:
+        threading.Thread(target=work, daemon=True).start()
+    except RuntimeError:  # the limit on processes is reached
+        work()
+    patience.wait(limit, reader)
+    os.close(reader)
+    return results[0] if results else Lost(f"no answer within {limit:.1f} s", sent=True)

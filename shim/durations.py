@@ -1,0 +1,54 @@
+"""Durations in the syntax of Go's time.ParseDuration, as `runInterval` takes them."""
+
+# Listed longest first where one unit begins like another ("ms" before "m").
+UNITS = (
+    ("ns", 1e-9),
+    ("us", 1e-6),
+    ("µs", 1e-6),
+    ("μs", 1e-6),
+    ("ms", 1e-3),
+    ("s", 1.0),
+    ("m", 60.0),
+    ("h", 3600.0),
+)
+
+
+def parse_go(text: str) -> float:
+    """Return the seconds in `text`, such as "90s", "1m30s" or "1.5h".
+
+    Raises ValueError for everything Go refuses or means as negative: a bare
+    number other than 0, "1d", "5 m", "-1s", "".
+    """
+    if text == "0":
+        return 0.0
+    seconds, rest = 0.0, text
+    while rest:
+        number = rest[: len(rest) - len(rest.lstrip("0123456789."))]
+        rest = rest[len(number) :]
+        unit = next(((u, factor) for u, factor in UNITS if rest.startswith(u)), None)
+        if unit is None or not number.isascii():
+            raise ValueError(text)
+        seconds += float(number) * unit[1]
+        rest = rest[len(unit[0]) :]
+    if not text:
+        raise ValueError(text)
+    return seconds
+
+
+def parse(text: str) -> float:
+    """Return the seconds in `text`: Go's syntax, or a plain number of seconds."""
+    if text.replace(".", "", 1).isdecimal() and text.isascii():
+        return float(text)
+    return parse_go(text)
+
+
+def show(seconds: float) -> str:
+    """Return `seconds` as a person reads them: "0.25 s", "12.3 s", "1 m 30 s"."""
+    if seconds < 0.995:
+        return f"{seconds:.2f} s"
+    if seconds < 99.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    parts = ((hours, "h"), (minutes, "m"), (rest, "s"))
+    return " ".join(f"{value} {unit}" for value, unit in parts if value)

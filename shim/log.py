@@ -1,0 +1,121 @@
+"""khshim's own log: one JSON object a line, or text for people, on stderr."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime, timezone
+from typing import Any, Protocol
+
+from pythonjsonlogger.json import JsonFormatter
+
+from shim.sink import Sink
+
+COLOURS = {
+    logging.DEBUG: "2",
+    logging.INFO: "36",
+    logging.WARNING: "33",
+    logging.ERROR: "31",
+}
+
+# What is in every record, and the event, which the text format leaves out.
+RECORD_FIELDS = vars(logging.makeLogRecord({})).keys() | {"event"}
+
+
+class Log(Protocol):
+    """Takes one event: a name from a small documented set, a sentence, and fields.
+
+    Numbers and names go into fields, not into the sentence: durations in seconds
+    with three decimals. A field that is None is left out.
+    """
+
+    def __call__(
+        self, event: str, message: str, level: int = logging.INFO, /, **fields: object
+    ) -> None: ...
+
+
+def open_log(
+    sink: Sink, *, level: str, style: str, colour: bool, **common: object
+) -> Log:
+    """Return a log that writes to `sink`; `common` fields go into every JSON line."""
+    formatter = _json_formatter(common) if style == "json" else _TextFormatter(colour)
+    # Not from getLogger(): nothing of the process's logging is shared or changed.
+    logger = logging.Logger("khshim", level.upper())
+    handler = _SinkHandler(sink)
+    handler.setFormatter(formatter)
+    logger.addHandler(handler)
+
+    def log(
+        event: str, message: str, level: int = logging.INFO, /, **fields: object
+    ) -> None:
+        extra = {
+            key: _rounded(value) for key, value in fields.items() if value is not None
+        }
+        logger.log(level, "%s", message, extra={"event": event, **extra})
+
+    return log
+
+
+def silent(
+    event: str, message: str, level: int = logging.INFO, /, **fields: object
+) -> None:
+    """A Log for callers that want none."""
+
+
+class _SinkHandler(logging.Handler):
+    def __init__(self, sink: Sink) -> None:
+        super().__init__()
+        self._sink = sink
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._sink.write_line(self.format(record).encode("utf-8", "replace"))
+
+
+def _timestamp(record: logging.LogRecord) -> str:
+    """Return RFC 3339, UTC, with milliseconds."""
+    moment = datetime.fromtimestamp(record.created, timezone.utc)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class _JsonLineFormatter(JsonFormatter):
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
+        return _timestamp(record)
+
+    def process_log_record(self, log_data: dict[str, Any]) -> dict[str, Any]:
+        log_data["level"] = log_data["level"].lower()
+        return log_data
+
+
+def _json_formatter(common: dict[str, object]) -> logging.Formatter:
+    return _JsonLineFormatter(
+        "%(asctime)s %(levelname)s %(message)s %(event)s",
+        rename_fields={"asctime": "timestamp", "levelname": "level"},
+        static_fields={
+            key: value for key, value in common.items() if value is not None
+        },
+        json_ensure_ascii=False,
+    )
+
+
+class _TextFormatter(logging.Formatter):
+    def __init__(self, colour: bool) -> None:
+        super().__init__()
+        self._colour = colour
+
+    def format(self, record: logging.LogRecord) -> str:
+        fields = {
+            key: value
+            for key, value in vars(record).items()
+            if key not in RECORD_FIELDS
+        }
+        line = f"{_timestamp(record)[11:23]} khshim {record.levelname.lower():7} {record.getMessage()}"
+        line += "".join(f" {key}={value}" for key, value in fields.items())
+        line = line.replace("\n", " ")
+        return (
+            f"\x1b[{COLOURS.get(record.levelno, '0')}m{line}\x1b[0m"
+            if self._colour
+            else line
+        )
+
+
+def _rounded(value: object) -> object:
+    return round(value, 3) if isinstance(value, float) else value

@@ -1,0 +1,58 @@
+"""Waiting with a limit that a terminating signal brings forward."""
+
+from __future__ import annotations
+
+import select
+import time
+from collections.abc import Callable
+from signal import Signals
+
+from shim.signals import TERMINATING, SignalInbox
+
+
+class Patience:
+    """Waits until a moment on the monotonic clock at the latest.
+
+    A terminating signal that arrives while waiting leaves `grace_period` seconds;
+    `on_signal` is told of the first one. Without an inbox signals are not looked at.
+    """
+
+    def __init__(
+        self,
+        until: float,
+        inbox: SignalInbox | None = None,
+        grace_period: float = 0.0,
+        on_signal: Callable[[Signals], None] | None = None,
+    ) -> None:
+        self._until = until
+        self._inbox = inbox
+        self._grace_period = grace_period
+        self._on_signal = on_signal
+
+    def left(self) -> float:
+        """Return the seconds left, negative when they are over."""
+        return self._until - time.monotonic()
+
+    def wait(self, seconds: float, fd: int | None = None) -> None:
+        """Wait for `seconds`, or until `fd` is readable or closed at its other end."""
+        end = time.monotonic() + seconds
+        poll = select.poll()
+        if fd is not None:
+            poll.register(fd, select.POLLIN)
+        if self._inbox is not None:
+            poll.register(self._inbox.fd, select.POLLIN)
+        while (left := min(end - time.monotonic(), self.left())) > 0:
+            ready = [ready_fd for ready_fd, _ in poll.poll(min(left, 2_000_000) * 1000)]
+            if fd in ready:
+                return
+            if ready:
+                self._take_signals()
+
+    def _take_signals(self) -> None:
+        if self._inbox is None:
+            return
+        for signum in TERMINATING.intersection(self._inbox.take()):
+            self._until = min(self._until, time.monotonic() + self._grace_period)
+            if self._on_signal is not None:
+                self._on_signal(signum)
+                self._on_signal = None

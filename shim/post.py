@@ -1,0 +1,97 @@
+"""One POST of a report, and what can come of it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import urllib3
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    LocationValueError,
+    NameResolutionError,
+    NewConnectionError,
+    SSLError,
+)
+
+import shim
+from shim.protocol import ANSWER_TIMEOUT, Endpoint
+
+CONNECT_TIMEOUT = 5.0
+# Of an error's body, enough for the server's own words.
+WORDS_SIZE = 1024
+
+
+class Answer(NamedTuple):
+    """An HTTP answer: status, the headers that matter ("" where missing), its first words."""
+
+    status: int
+    retry_after: str = ""
+    location: str = ""
+    words: str = ""
+
+
+class Lost(NamedTuple):
+    """No answer. `sent` tells whether the report may have reached the server all the same."""
+
+    reason: str
+    sent: bool
+
+
+def post(endpoint: Endpoint, body: bytes) -> Answer | Lost:
+    """POST `body` once. The time of each step is limited, that of the whole is not.
+
+    Proxy variables are ignored, since the server is in the cluster, and redirects
+    are not followed, since the run's uuid would go to another host with them.
+    """
+    try:
+        with urllib3.PoolManager(ca_certs=endpoint.ca_file) as http:
+            response = http.request(
+                "POST",
+                endpoint.url,
+                body=body,
+                headers={
+                    "Content-Type": "application/json",
+                    "kh-run-uuid": endpoint.run_uuid,
+                    "User-Agent": f"khshim/{shim.__version__}",
+                    "Connection": "close",
+                },
+                redirect=False,
+                retries=False,
+                timeout=urllib3.Timeout(
+                    connect=CONNECT_TIMEOUT, read=ANSWER_TIMEOUT[endpoint.server]
+                ),
+                preload_content=False,
+                decode_content=False,
+            )
+            return Answer(
+                response.status,
+                response.headers.get("Retry-After", ""),
+                response.headers.get("Location", ""),
+                "" if response.status == 200 else _words(response),
+            )
+    except HTTPError as error:
+        return _lost(error)
+
+
+def _words(response: urllib3.BaseHTTPResponse) -> str:
+    try:
+        return response.read1(WORDS_SIZE).decode("utf-8", "replace").strip()
+    except HTTPError:
+        return ""  # the status says enough
+
+
+def _lost(error: HTTPError) -> Lost:
+    if isinstance(error, LocationValueError):
+        return Lost(f"the reporting URL cannot be understood ({error})", sent=False)
+    if isinstance(error, NameResolutionError):
+        return Lost(
+            f"the host of the reporting URL does not resolve ({error})", sent=False
+        )
+    if isinstance(error, ConnectTimeoutError):
+        return Lost(f"no connection within {CONNECT_TIMEOUT:.0f} s", sent=False)
+    if isinstance(error, NewConnectionError):
+        return Lost(f"no connection ({error})", sent=False)
+    if isinstance(error, SSLError):
+        return Lost(f"TLS failed ({error})", sent=False)
+    return Lost(f"the connection broke before the answer ({error})", sent=True)

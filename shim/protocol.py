@@ -1,0 +1,36 @@
+"""The two release lines of the Kuberhealthy server, as far as they differ for a client."""
+
+from enum import Enum
+
+
+class Server(Enum):
+    """A release line. v2's resource is `khcheck`, v3's is `HealthCheck`."""
+
+    V2 = "v2"
+    V3 = "v3"
+
+
+PATHS = {Server.V2: "/externalCheckStatus", Server.V3: "/check"}
+
+# Seconds kept free before the deadline. v2 wants the report seen and the pod gone
+# before the deadline and polls for each every 5 s; v3 accepts until the deadline.
+REPORT_RESERVE = {Server.V2: 12.0, Server.V3: 2.0}
+
+# Seconds an honest answer may take: v2 looks the pod up for up to 60 s first.
+ANSWER_TIMEOUT = {Server.V2: 65.0, Server.V3: 15.0}
+
+
+def server_of(url: str) -> Server:
+    """Return the release line that a reporting URL belongs to, by its path."""
+    path = url.partition("?")[0].rstrip("/")
+    return Server.V2 if path.endswith(PATHS[Server.V2]) else Server.V3
+
+
+class Endpoint:
+    """Where one run's report goes, and the token that names the run."""
+
+    def __init__(self, url: str, run_uuid: str, ca_file: "str | None" = None) -> None:
+        self.url = url
+        self.run_uuid = run_uuid
+        self.ca_file = ca_file
+        self.server = server_of(url)

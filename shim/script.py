@@ -1,0 +1,168 @@
+"""Finding the script, the command that runs it, and why it could not be started."""
+
+import errno
+import os
+import stat
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+# Where a name without a slash is looked for after the working directory: where a
+# ConfigMap is mounted by convention, then the scripts that come with khshim.
+FOLDERS = ("/checks", os.path.join(sys.prefix, "share", "khshim", "scripts"))
+
+# The kernel reads no more of a file to find its interpreter (BINPRM_BUF_SIZE).
+FIRST_LINE_LIMIT = 256
+NAMES_SHOWN = 10
+
+WINDOWS_LINE_ENDINGS = (
+    "The script has Windows line endings (CRLF), which Unix does not understand:"
+    " save it with LF, for example by dos2unix."
+)
+
+
+class StartError(Exception):
+    """The script cannot be started; the message is a sentence for the report."""
+
+
+def find(name: str) -> str:
+    """Return a path to the script `name` that exec will not look up in PATH.
+
+    Raises StartError where there is no such file or it can never be run.
+    """
+    path = _look_up(name)
+    try:
+        status = os.stat(path)
+    except OSError as error:
+        raise StartError(_no_such_file(name, path, error)) from error
+    if stat.S_ISDIR(status.st_mode):
+        raise StartError(
+            f"The script {path} is a folder{_holding(path)}; name a file in it."
+        )
+    if not stat.S_ISREG(status.st_mode):
+        raise StartError(f"The script {path} is not a regular file.")
+    if status.st_size == 0:
+        raise StartError(f"The script {path} is empty.")
+    return path
+
+
+def command(
+    path: str, args: "Sequence[str]", interpreter: "Sequence[str]"
+) -> "list[str]":
+    """Return the command that runs the script; raises StartError where there is none."""
+    if interpreter:
+        return [*interpreter, path, *args]
+    if os.access(path, os.X_OK):
+        return [path, *args]
+    return interpreted(path, args)
+
+
+def interpreted(path: str, args: "Sequence[str]") -> "list[str]":
+    """Return the command for a script that the kernel would not execute by itself.
+
+    Its `#!` line is read as the kernel reads it (execve(2)): the interpreter, then
+    at most one argument, which may hold spaces.
+    """
+    first = _first_line(path)
+    if first.startswith(b"#!"):
+        words = first[2:].strip(b" \t").split(None, 1)
+        if words:
+            return [os.fsdecode(word.rstrip(b" \t")) for word in words] + [path, *args]
+    if b"\0" in first:
+        raise StartError(
+            f"The script {path} is a program that this machine cannot execute"
+            " (exec format error): was it built for another processor?"
+        )
+    if path.endswith(".py"):
+        return [sys.executable, path, *args]
+    return ["/bin/sh", path, *args]
+
+
+def start_failure(error: OSError, path: str, argv: "Sequence[str]") -> str:
+    """Return the sentence for an exec of `argv` that failed with `error`."""
+    if error.errno == errno.E2BIG:
+        reason = "its arguments and environment are larger than the kernel allows."
+    elif error.errno == errno.EAGAIN:
+        reason = (
+            "the limit on processes is reached (the pod's pids limit, or the user's)."
+        )
+    elif error.errno == errno.ENOENT:
+        reason = f"{_missing(path, argv)} does not exist here.{_windows_hint(path)}"
+    elif error.errno == errno.EACCES:
+        reason = f"{_missing(path, argv)} may not be executed by user {os.geteuid()}."
+    else:
+        reason = f"{error.strerror}."
+    return f"The script {path} could not be started: {reason}"
+
+
+def _missing(path: str, argv: "Sequence[str]") -> str:
+    """Return what exec did not find, or could not execute, for a script that exists."""
+    if argv[0] != path:
+        return f"its interpreter {argv[0]}"
+    first = _first_line(path)
+    if first.startswith(b"#!"):
+        return f"the interpreter in its first line, {os.fsdecode(first[2:]).strip()},"
+    if first.startswith(b"\x7fELF"):
+        return "the loader of this program (was it built for another C library?)"
+    return path
+
+
+def has_windows_line_endings(path: str) -> bool:
+    """Tell whether the script's lines end in CRLF, which no Unix shell understands."""
+    try:
+        return _first_line(path).endswith(b"\r")
+    except StartError:
+        return False
+
+
+def _look_up(name: str) -> str:
+    if "/" in name:
+        return name
+    for folder in (".", *FOLDERS):
+        path = os.path.join(folder, name)
+        if os.path.lexists(path):
+            return path
+    return os.path.join(".", name)
+
+
+def _first_line(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read(FIRST_LINE_LIMIT).partition(b"\n")[0]
+    except OSError as error:
+        raise StartError(
+            f"The script {path} cannot be read by user {os.geteuid()} ({error.strerror});"
+            " check its mode, or the ConfigMap volume's defaultMode."
+        ) from error
+
+
+def _no_such_file(name: str, path: str, error: OSError) -> str:
+    if error.errno not in (errno.ENOENT, errno.ENOTDIR):
+        return f"The script {path} cannot be reached: {error.strerror}."
+    if "/" not in name:
+        places = [f"{place}{_holding(place)}" for place in (os.getcwd(), *FOLDERS)]
+        return f"There is no script {name}: looked in {'; '.join(places)}."
+    if os.path.lexists(path):
+        return f"The script {path} is a link to a file that does not exist."
+    folder = os.path.dirname(path) or "/"
+    return f"There is no script {path}: the folder {folder}{_holding(folder)}."
+
+
+def _holding(folder: str) -> str:
+    """Return what can be said of a folder's files, to go behind its name."""
+    try:
+        names = sorted(name for name in os.listdir(folder) if not name.startswith("."))
+    except FileNotFoundError:
+        return " does not exist (is the volume mounted?)"
+    except OSError as error:
+        return f" cannot be listed ({error.strerror})"
+    if not names:
+        return " is empty"
+    more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
+    return f" holds {', '.join(names[:NAMES_SHOWN])}{more}"
+
+
+def _windows_hint(path: str) -> str:
+    return f" {WINDOWS_LINE_ENDINGS}" if has_windows_line_endings(path) else ""

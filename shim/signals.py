@@ -1,0 +1,48 @@
+"""Signals as data: the handlers only record, the event loop acts."""
+
+import os
+import signal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import FrameType
+
+TERMINATING = frozenset(
+    {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT},
+)
+FORWARDED = TERMINATING | {signal.SIGUSR1, signal.SIGUSR2}
+RECORDED = FORWARDED | {signal.SIGCHLD}
+
+
+def _record(signum: int, frame: "FrameType | None") -> None:
+    """Do nothing: the interpreter has already written `signum` to the wake-up pipe."""
+
+
+class SignalInbox:
+    """Records the signals of RECORDED from its creation on.
+
+    `fd` becomes readable when one has arrived; `take` returns what has. Inherited
+    blocked signals are unblocked, since a blocked SIGTERM would never be seen.
+    """
+
+    def __init__(self) -> None:
+        self.fd, self._writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
+        for signum in RECORDED:
+            signal.signal(signum, _record)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+    def take(self) -> "list[signal.Signals]":
+        """Return the signals that have arrived since the last call, in order."""
+        try:
+            return [signal.Signals(number) for number in os.read(self.fd, 65536)]
+        except BlockingIOError:
+            return []
+
+
+def name(signum: int) -> str:
+    """Return a signal's name ("SIGTERM"), or "signal 34" for one without a name."""
+    try:
+        return signal.Signals(signum).name
+    except ValueError:
+        return f"signal {signum}"

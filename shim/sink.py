@@ -1,0 +1,103 @@
+"""Writing to khshim's own stdout and stderr without ever being held up by them."""
+
+from __future__ import annotations
+
+import os
+import select
+import stat
+import time
+
+# A pipe that poll(2) calls writable has room for at least this much (PIPE_BUF, pipe(7)).
+SAFE_WRITE = 4096
+# Beyond this, what nobody reads is dropped rather than kept in memory.
+PENDING_LIMIT = 2 * 1024 * 1024
+
+
+class Sink:
+    """One output descriptor; writes what it can at once and keeps the rest pending.
+
+    A reader that stalls or goes away must not stop the report. The descriptor's own
+    O_NONBLOCK flag is left alone, since other processes share it: a pipe is opened
+    anew through /proc, and where that cannot be had only SAFE_WRITE bytes at a time
+    are written, after poll said that there is room.
+    """
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+        self.pending = bytearray()
+        self.dropped = 0
+        self.at_line_start = True
+        self._own_fd = _open_anew(fd)
+        self._poll = select.poll()
+        self._poll.register(fd, select.POLLOUT)
+        self._always_ready = _is_regular(fd)
+        self._broken = False
+
+    def write(self, data: bytes) -> None:
+        """Write `data`, or keep what does not fit now for `flush`."""
+        if data:
+            self.at_line_start = data.endswith(b"\n")
+        if not self.pending:
+            data = data[self._write_now(data) :]
+        if data and not self._broken:
+            room = PENDING_LIMIT - len(self.pending)
+            self.pending += data[:room]
+            self.dropped += max(len(data) - room, 0)
+
+    def write_line(self, line: bytes) -> None:
+        """Write a line of khshim's own, beginning it on a line of its own."""
+        self.write((b"" if self.at_line_start else b"\n") + line + b"\n")
+
+    def flush(self) -> None:
+        """Write as much of what is pending as fits without waiting."""
+        written = self._write_now(self.pending)
+        del self.pending[:written]
+
+    def drain(self, seconds: float) -> None:
+        """Write what is pending, waiting for a slow reader for at most `seconds`."""
+        until = time.monotonic() + seconds
+        while self.pending and (left := until - time.monotonic()) > 0:
+            self._poll.poll(left * 1000)
+            self.flush()
+
+    def _write_now(self, data: bytes | bytearray) -> int:
+        """Return how many bytes are done with, which is all of them once the reader is gone."""
+        done = 0
+        view = memoryview(data)
+        try:
+            while done < len(data):
+                if self._own_fd is not None:
+                    done += os.write(self._own_fd, view[done:])
+                elif self._always_ready:
+                    done += os.write(self.fd, view[done:])
+                elif self._poll.poll(0):
+                    done += os.write(self.fd, view[done : done + SAFE_WRITE])
+                else:
+                    break
+        except BlockingIOError:
+            pass
+        except OSError:  # EPIPE, EBADF, ENOSPC: nobody will ever see it
+            self._broken = True
+            done = len(data)
+        finally:
+            view.release()
+        return done
+
+
+def _open_anew(fd: int) -> int | None:
+    """Return a non-blocking descriptor of the pipe behind `fd`, or None."""
+    try:
+        if stat.S_ISFIFO(os.fstat(fd).st_mode):
+            return os.open(
+                f"/proc/self/fd/{fd}", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC
+            )
+    except OSError:
+        pass
+    return None
+
+
+def _is_regular(fd: int) -> bool:
+    try:
+        return stat.S_ISREG(os.fstat(fd).st_mode)
+    except OSError:
+        return False

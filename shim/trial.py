@@ -1,0 +1,129 @@
+"""`khshim try`: runs a script as in the cluster and shows a person what came of it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from typing import IO, NoReturn
+
+from shim import durations, exits
+from shim.protocol import Server
+from shim.receiver import Receiver
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(exits.WRONG_USAGE, f"{self.prog}: {message}; see khshim --help\n")
+
+
+def main(words: Sequence[str]) -> int:
+    """Try the script that `words` name; return 0 for OK, 1 for not OK."""
+    parser = _Parser("khshim try", add_help=False, allow_abbrev=False)
+    parser.add_argument(
+        "--server", choices=[server.value for server in Server], default="v3"
+    )
+    parser.add_argument("--timeout", type=_timeout, default=30.0)
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("command", nargs=argparse.REMAINDER)
+    options = parser.parse_args(words)
+    command = options.command[1:] if options.command[:1] == ["--"] else options.command
+    if not command and not os.environ.get("SHIM_SCRIPT"):
+        parser.error("no SCRIPT is named")
+    with Receiver(Server(options.server), options.timeout) as receiver:
+        if options.json:
+            return _try_quietly(command, receiver)
+        started_at = time.time()
+        environ = {"SHIM_LOG_FORMAT": "text", **os.environ, **receiver.environment()}
+        status = _run(command, environ)
+        _show(receiver, started_at, status)
+    return _verdict(receiver)
+
+
+def _timeout(text: str) -> float:
+    try:
+        seconds = durations.parse(text)
+    except ValueError:
+        seconds = 0.0
+    if seconds < 1:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a duration of 1s or more, such as 30s or 2m"
+        )
+    return seconds
+
+
+def _run(
+    command: Sequence[str], environ: dict[str, str], output: IO[bytes] | None = None
+) -> int:
+    """Run `khshim run` as a child and return its exit status (negative: its signal)."""
+    isolated = ["-I"] if sys.flags.isolated else []
+    argv = [sys.executable, *isolated, "-m", "shim", "run", "--", *command]
+    # Ctrl-C reaches the child as well, which stops the script and reports that.
+    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        sys.stdout.flush()
+        return subprocess.run(
+            argv, env=environ, stdout=output, stderr=output, check=False
+        ).returncode
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+
+def _try_quietly(command: Sequence[str], receiver: Receiver) -> int:
+    """Print the reported JSON alone; where there is none, what the run said instead."""
+    with tempfile.TemporaryFile() as output:
+        _run(command, {**os.environ, **receiver.environment()}, output)
+        body = _stored_body(receiver)
+        if body is not None:
+            print(body)
+        else:
+            output.seek(0)
+            sys.stderr.write(output.read().decode("utf-8", "replace"))
+    return _verdict(receiver)
+
+
+def _show(receiver: Receiver, started_at: float, status: int) -> None:
+    server = receiver.endpoint.server.value
+    had = durations.show(receiver.deadline - started_at)
+    if receiver.stored is None:
+        print(f"\nNOT OK   Kuberhealthy {server} got no report that it could accept")
+        for request, reply in receiver.requests:
+            print(
+                f"  it answered {reply.status} {reply.text} to {request.body.decode('utf-8', 'replace')}"
+            )
+        print(f"  khshim run ended with exit status {status}; its log above says why")
+        return
+    ok, errors = receiver.stored
+    took = durations.show((receiver.stored_at or started_at) - started_at)
+    print(
+        f"\n{'OK' if ok else 'NOT OK'}   reported after {took} of the {had} it had (Kuberhealthy {server})"
+    )
+    for number, error in enumerate(errors, 1):
+        print(f"  {number}. {error}")
+    if receiver.overwritten():
+        print(
+            "  But Kuberhealthy v2 overwrites a report in the last 12 s before the deadline with"
+            ' "timed out": give the check a longer timeout.'
+        )
+    print(f"What Kuberhealthy got: {_stored_body(receiver)}")
+
+
+def _stored_body(receiver: Receiver) -> str | None:
+    bodies = [
+        request.body for request, reply in receiver.requests if reply.stored is not None
+    ]
+    return bodies[-1].decode() if bodies else None
+
+
+def _verdict(receiver: Receiver) -> int:
+    passed = (
+        receiver.stored is not None
+        and receiver.stored[0]
+        and not receiver.overwritten()
+    )
+    return 0 if passed else 1
