@@ -48,10 +48,10 @@ def finish(begun: Start, inbox: SignalInbox) -> int:
         report, status = _report(begun, inbox, stdout, stderr, log)
     except Exception as error:
         report, status = _bug_report(begun, error, log), exits.BUG
-    status = status or _deliver(report, begun, inbox, log)
+    delivered = _deliver(report, begun, inbox, log)
     for sink in (stdout, stderr):
         sink.drain(OUTPUT_DRAIN)
-    return status
+    return status or delivered
 
 
 def _import_in_background(module: str) -> None:

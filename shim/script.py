@@ -39,7 +39,7 @@ def find(name: str) -> str:
         raise StartError(_no_such_file(name, path, error)) from error
     if stat.S_ISDIR(status.st_mode):
         raise StartError(
-            f"The script {path} is a folder{_holding(path)}; name a file in it."
+            f"The script {path} is a folder, which{_holding(path)}: name a file in it."
         )
     if not stat.S_ISREG(status.st_mode):
         raise StartError(f"The script {path} is not a regular file.")

@@ -1,0 +1,48 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help try test lint format clean
+
+help: ## Show what can be made
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
+
+# Installs what each of the two needs, once: khshim alone, or with its development tools.
+$(VENV)/.khshim: setup.cfg pyproject.toml
+	@echo "Setting up $(VENV) (once)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/.khshim-dev: $(VENV)/.khshim
+	@echo "Installing the development tools into $(VENV) (once)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,lint]'
+	@touch $@
+
+try: $(VENV)/.khshim ## Run three example scripts as Kuberhealthy would
+	@echo
+	@echo "== 1. A script that passes: enough disk space? =="
+	@$(BIN)/khshim try scripts/disk_space.sh
+	@echo
+	@echo "== 2. A script that fails: does a web server answer? (none runs on port 9) =="
+	@! URL=http://127.0.0.1:9/ $(BIN)/khshim try scripts/http_check.sh
+	@echo
+	@echo "== 3. A script that hangs: waiting for a port; it is stopped before its deadline =="
+	@! PORT=9 $(BIN)/khshim try --timeout 8s scripts/wait_for_port.py
+	@echo
+	@echo "Now try a script of your own:  $(BIN)/khshim try ./my_script.sh"
+
+test: $(VENV)/.khshim-dev ## Run the tests
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.khshim-dev ## Check style, types and shell scripts
+	$(BIN)/black --quiet --check .
+	$(BIN)/flake8
+	$(BIN)/mypy
+	$(BIN)/shellcheck scripts/*.sh .ci/run
+
+format: $(VENV)/.khshim-dev ## Lay the code out
+	$(BIN)/black --quiet .
+
+clean: ## Remove what was made here
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .hypothesis

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import pytest
+
+from shim.budget import Budget
+from shim.config import Settings
+from tests.test_config import GOOD
+
+UNIX_NOW, NOW = 1_700_000_000.0, 500.0
+
+
+def budget(left: float | None, **changes: str) -> Budget:
+    deadline = "" if left is None else str(UNIX_NOW + left)
+    settings = Settings({**GOOD, "KH_CHECK_RUN_DEADLINE": deadline, **changes})
+    assert settings.problems == []
+    return Budget(settings, unix_now=UNIX_NOW, monotonic_now=NOW)
+
+
+@pytest.mark.parametrize(
+    ("left", "changes", "terminate_in", "kill_in"),
+    [
+        # SIGTERM at D - reserve - grace, SIGKILL at D - reserve.
+        (60, {}, 53, 58),
+        (60, {"SHIM_GRACE_PERIOD": "1s", "SHIM_REPORT_RESERVE": "3s"}, 56, 57),
+        (120, {"KH_REPORTING_URL": "http://kh/externalCheckStatus"}, 103, 108),
+        (60, {"SHIM_GRACE_PERIOD": "0", "SHIM_REPORT_RESERVE": "0"}, 60, 60),
+        # Together at most a third of what is left, in proportion.
+        (21, {}, 14, 19),
+        (10.5, {}, 7, 9.5),
+        (0.3, {}, 0.2, 0.3 - 0.1 * 2 / 7),
+        (
+            30,
+            {"KH_REPORTING_URL": "http://kh/externalCheckStatus"},
+            20,
+            30 - 10 * 12 / 17,
+        ),
+        # SHIM_TIMEOUT only brings them forward.
+        (60, {"SHIM_TIMEOUT": "10s"}, 10, 15),
+        (60, {"SHIM_TIMEOUT": "52s"}, 52, 57),
+        (60, {"SHIM_TIMEOUT": "54s"}, 53, 58),
+        (60, {"SHIM_TIMEOUT": "10m"}, 53, 58),
+        (None, {"SHIM_TIMEOUT": "10s"}, 10, 15),
+    ],
+)
+def test_when_the_signals_are_due(
+    left: float | None, changes: dict[str, str], terminate_in: float, kill_in: float
+) -> None:
+    result = budget(left, **changes)
+    assert result.terminate_at == pytest.approx(NOW + terminate_in)
+    assert result.kill_at == pytest.approx(NOW + kill_in)
+
+
+def test_without_limits_nothing_is_due() -> None:
+    result = budget(None)
+    assert (result.deadline, result.terminate_at, result.kill_at) == (None, None, None)
+    assert result.time_left(NOW) is None
+
+
+@pytest.mark.parametrize(
+    ("timeout", "by_timeout"), [("10s", True), ("52.9s", True), ("54s", False)]
+)
+def test_which_limit_it_is(timeout: str, by_timeout: bool) -> None:
+    assert budget(60, SHIM_TIMEOUT=timeout).limited_by_timeout is by_timeout
+
+
+@pytest.mark.parametrize("left", [-1.0, 0.0, -1e9])
+def test_a_past_deadline_leaves_no_time(left: float) -> None:
+    time_left = budget(left).time_left(NOW)
+    assert time_left is not None and time_left <= 0
