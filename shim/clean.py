@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 
-# ECMA-48: CSI sequences, OSC and the other string sequences up to their terminator,
-# and the two- and three-character escapes.
+# ECMA-48: CSI sequences, OSC and the other string sequences where they are terminated
+# (an unterminated one must not hide the rest of its line), and the short escapes.
 ANSI = re.compile(
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
-    r"|(?:\x1b[\]P^_X]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?"
+    r"|(?:\x1b[\]P^_X]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x90-\x9f]*(?:\x07|\x1b\\|\x9c)"
     r"|\x1b[ -/]*[0-~]"
 )
 # C0 and C1 controls, the line and paragraph separators, the byte-order mark, and the

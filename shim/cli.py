@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 HELP = """\
 khshim turns any script into a Kuberhealthy check.
 
-  khshim [run] [SCRIPT [ARG...]]  run the script, report its exit status and stderr
-  khshim try SCRIPT [ARG...]      run it as in the cluster, against a stand-in for
-                                  Kuberhealthy, and show what would be reported
+  khshim [run] [SCRIPT [ARG...]]  run the script, report its status and stderr
+  khshim try SCRIPT [ARG...]      run it as in the cluster, against a stand-in
+                                  for Kuberhealthy, and show what it would get
   khshim --help | --version
 
-`run` takes everything from the environment: SHIM_SCRIPT, the other SHIM_ settings,
-and what Kuberhealthy sets. SCRIPT and ARGs win over it. A script named like a
-command is meant by its path: khshim ./try
+`run` takes everything from the environment: SHIM_SCRIPT, the other SHIM_
+settings, and what Kuberhealthy sets. SCRIPT and ARGs win over it. For a script
+that is named like a command write its path: khshim ./try
 
 Options of try, before SCRIPT:
   --server v3|v2   which Kuberhealthy to stand in for (default: v3)

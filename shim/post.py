@@ -88,10 +88,10 @@ def _lost(error: HTTPError) -> Lost:
         return Lost(
             f"the host of the reporting URL does not resolve ({error})", sent=False
         )
+    if isinstance(error, NewConnectionError):  # before its base, ConnectTimeoutError
+        return Lost(f"no connection ({error})", sent=False)
     if isinstance(error, ConnectTimeoutError):
         return Lost(f"no connection within {CONNECT_TIMEOUT:.0f} s", sent=False)
-    if isinstance(error, NewConnectionError):
-        return Lost(f"no connection ({error})", sent=False)
     if isinstance(error, SSLError):
         return Lost(f"TLS failed ({error})", sent=False)
     return Lost(f"the connection broke before the answer ({error})", sent=True)

@@ -10,9 +10,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from typing import IO, NoReturn
+from typing import IO, NoReturn, TextIO
 
-from shim import durations, exits
+from shim import durations, exits, signals
 from shim.protocol import Server
 from shim.receiver import Receiver
 
@@ -77,31 +77,43 @@ def _run(
 def _try_quietly(command: Sequence[str], receiver: Receiver) -> int:
     """Print the reported JSON alone; where there is none, what the run said instead."""
     with tempfile.TemporaryFile() as output:
-        _run(command, {**os.environ, **receiver.environment()}, output)
+        status = _run(command, {**os.environ, **receiver.environment()}, output)
         body = _stored_body(receiver)
         if body is not None:
             print(body)
         else:
             output.seek(0)
             sys.stderr.write(output.read().decode("utf-8", "replace"))
+            _explain_silence(receiver, status, sys.stderr)
     return _verdict(receiver)
 
 
-def _show(receiver: Receiver, started_at: float, status: int) -> None:
+def _explain_silence(receiver: Receiver, status: int, out: TextIO) -> None:
+    """Say that no report was accepted, what was answered, and how khshim ended."""
     server = receiver.endpoint.server.value
-    had = durations.show(receiver.deadline - started_at)
+    print(
+        f"\nNOT OK   Kuberhealthy {server} got no report that it could accept", file=out
+    )
+    for request, reply in receiver.requests:
+        body = request.body.decode("utf-8", "replace")
+        print(f"  it answered {reply.status} {reply.text} to {body}", file=out)
+    ended = (
+        f"with exit status {status}" if status >= 0 else f"by {signals.name(-status)}"
+    )
+    print(f"  khshim run ended {ended}; its log above says why", file=out)
+
+
+def _show(receiver: Receiver, started_at: float, status: int) -> None:
     if receiver.stored is None:
-        print(f"\nNOT OK   Kuberhealthy {server} got no report that it could accept")
-        for request, reply in receiver.requests:
-            print(
-                f"  it answered {reply.status} {reply.text} to {request.body.decode('utf-8', 'replace')}"
-            )
-        print(f"  khshim run ended with exit status {status}; its log above says why")
+        _explain_silence(receiver, status, sys.stdout)
         return
+    server = receiver.endpoint.server.value
     ok, errors = receiver.stored
     took = durations.show((receiver.stored_at or started_at) - started_at)
+    had = durations.show(receiver.deadline - started_at)
+    verdict = "OK" if ok else "NOT OK"
     print(
-        f"\n{'OK' if ok else 'NOT OK'}   reported after {took} of the {had} it had (Kuberhealthy {server})"
+        f"\n{verdict}   reported after {took} of the {had} it had (Kuberhealthy {server})"
     )
     for number, error in enumerate(errors, 1):
         print(f"  {number}. {error}")

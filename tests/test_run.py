@@ -365,6 +365,7 @@ def test_a_bug_is_reported_and_nothing_is_left(
     [error] = run.errors
     assert "khshim itself failed" in error and "broken on purpose" in error
     assert "Traceback" in run.event("bug")["traceback"]
+    wait_until_gone(run.event("script_started")["pid"])
 
 
 def test_a_module_beside_the_script_is_never_imported(

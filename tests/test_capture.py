@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shim.capture import END_SIZE, Capture, Captured, WholeLines
+
+
+def capture(*chunks: bytes) -> Captured:
+    result = Capture()
+    for chunk in chunks:
+        result.feed(chunk)
+    return result.captured()
+
+
+def test_nothing() -> None:
+    assert capture() == Captured([], 0, 0, [])
+    assert capture(b"") == Captured([], 0, 0, [])
+
+
+def test_lines_are_split_on_newlines_only() -> None:
+    text = "a\x0bb\x0cc\x1cd\u2028e\r\n\nf".encode()
+    assert capture(text).head == ["a\x0bb\x0cc\x1cd\u2028e\r".encode(), b"", b"f"]
+
+
+def test_a_last_newline_begins_no_line() -> None:
+    assert capture(b"a\n").head == [b"a"]
+
+
+@given(st.lists(st.binary(max_size=50)))
+def test_what_fits_is_kept_however_it_is_split(chunks: list[bytes]) -> None:
+    data = b"".join(chunks)
+    expected = data.removesuffix(b"\n").split(b"\n") if data else []
+    assert capture(*chunks) == Captured(expected, 0, 0, [])
+
+
+@given(
+    st.integers(min_value=1, max_value=300_000),
+    st.sampled_from([1, 7, 30, 500, 4000]),
+    st.sampled_from([100, 4096, 65_536, 1_000_000]),
+    st.booleans(),
+)
+def test_head_and_tail_are_true_and_the_rest_is_counted(
+    total: int, width: int, chunk: int, ends: bool
+) -> None:
+    """Numbered lines show which ones are there."""
+    lines = [
+        b"%0*d" % (width, number) for number in range(max(2, total // (width + 1)))
+    ]
+    data = b"\n".join(lines) + (b"\n" if ends else b"")
+    result = capture(*(data[at : at + chunk] for at in range(0, len(data), chunk)))
+    assert result.one_line_of == 0
+    shown = [*result.head, *result.tail]
+    assert len(shown) + result.lines_left_out == len(lines)
+    assert result.head == lines[: len(result.head)]
+    assert result.tail == lines[len(lines) - len(result.tail) :]
+
+
+def test_one_endless_line() -> None:
+    result = capture(b"start ", *[b"x" * 65_536] * 32, b" end\n")
+    assert result.one_line_of == len(b"start ") + 32 * 65_536 + len(b" end")
+    assert result.head[0].startswith(b"start xxx")
+    [end] = result.tail
+    assert end.startswith("…x".encode()) and end.endswith(b"x end")
+
+
+def test_an_endless_line_between_others() -> None:
+    result = capture(b"first\n", *[b"x" * 65_536] * 32, b"\nlast\n")
+    assert result == Captured([b"first"], 1, 0, [b"last"])
+
+
+def test_an_endless_last_line_begins_with_a_whole_character() -> None:
+    result = capture(
+        b"first\n" + b"y\n" * 100_000, *["€".encode() * 20_000] * 20, b"\n"
+    )
+    [end] = result.tail
+    assert end.decode().strip("€") == "…"
+    assert result.lines_left_out == 100_000 + 1 - len(result.head)
+
+
+def test_memory_is_bounded() -> None:
+    result = Capture()
+    for _ in range(1000):
+        result.feed(b"z" * 65_536)
+        assert len(result._head) + len(result._tail) <= 4 * END_SIZE
+
+
+@given(st.lists(st.tuples(st.booleans(), st.binary(max_size=20))))
+def test_two_streams_share_a_capture_line_by_line(
+    chunks: list[tuple[bool, bytes]],
+) -> None:
+    merged = Capture()
+    streams = {True: WholeLines(merged.feed), False: WholeLines(merged.feed)}
+    for which, chunk in chunks:
+        streams[which].feed(chunk)
+    for stream in streams.values():
+        stream.close()
+    separate = []
+    for which in (True, False):
+        data = b"".join(chunk for owner, chunk in chunks if owner is which)
+        separate += data.removesuffix(b"\n").split(b"\n") if data else []
+    assert sorted(merged.captured().head) == sorted(separate)
+
+
+def test_an_endless_line_is_not_held_back() -> None:
+    passed: list[int] = []
+    lines = WholeLines(lambda data: passed.append(len(data)))
+    for _ in range(100):
+        lines.feed(b"x" * 65_536)
+    assert sum(passed) >= 98 * 65_536

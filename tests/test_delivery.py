@@ -1,0 +1,360 @@
+"""Delivery against servers that misbehave, each a real one on loopback."""
+
+from __future__ import annotations
+
+import select
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import trustme
+
+from shim.delivery import Delivery, Result, deliver, time_to_deliver
+from shim.log import silent
+from shim.patience import Patience
+from shim.protocol import Endpoint
+
+Act = Callable[[socket.socket], None]
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+BODY = b'{"OK": true, "Errors": []}'
+
+
+def answer(data: bytes) -> Act:
+    return lambda connection: connection.sendall(data)
+
+
+def status(code: int, text: str = "", *headers: str) -> Act:
+    lines = [f"HTTP/1.1 {code} X", f"Content-Length: {len(text)}", *headers, "", text]
+    return answer("\r\n".join(lines).encode())
+
+
+def reset(connection: socket.socket) -> None:
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+
+
+def hold(connection: socket.socket) -> None:
+    """Answer nothing until the client has gone."""
+    poll = select.poll()
+    poll.register(connection, select.POLLRDHUP | select.POLLHUP)
+    poll.poll(20_000)
+
+
+def drip(data: bytes) -> Act:
+    """Send a byte at a time, until the client has gone."""
+
+    def act(connection: socket.socket) -> None:
+        poll = select.poll()
+        poll.register(connection, select.POLLRDHUP | select.POLLHUP)
+        for position in range(len(data)):
+            connection.sendall(data[position : position + 1])
+            if poll.poll(50):
+                return
+
+    return act
+
+
+def endless(connection: socket.socket) -> None:
+    connection.sendall(b"HTTP/1.1 418 X\r\nContent-Length: 100000000000\r\n\r\n")
+    while True:
+        connection.sendall(b"x" * 65_536)
+
+
+class Server(NamedTuple):
+    url: str
+    requests: list[bytes]
+    times: list[float]
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., Server]]:
+    """Start a server that acts once a connection, the last act for all further ones."""
+    listeners: list[socket.socket] = []
+
+    def start(
+        *acts: Act, tls: ssl.SSLContext | None = None, family: int = socket.AF_INET
+    ) -> Server:
+        host = "::1" if family == socket.AF_INET6 else "127.0.0.1"
+        listener = socket.create_server((host, 0), family=family)
+        listeners.append(listener)
+        shown = f"[{host}]" if family == socket.AF_INET6 else host
+        scheme = "https" if tls else "http"
+        server = Server(f"{scheme}://{shown}:{listener.getsockname()[1]}/check", [], [])
+
+        def work() -> None:
+            for number in range(10_000):
+                try:
+                    connection, _ = listener.accept()
+                except OSError:
+                    return
+                server.times.append(time.monotonic())
+                try:
+                    if tls is not None:
+                        connection = tls.wrap_socket(connection, server_side=True)
+                    with connection:
+                        server.requests.append(read_request(connection))
+                        acts[min(number, len(acts) - 1)](connection)
+                except OSError:
+                    pass
+
+        threading.Thread(target=work, daemon=True).start()
+        return server
+
+    yield start
+    for listener in listeners:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+
+
+def read_request(connection: socket.socket) -> bytes:
+    data = b""
+    while not data.endswith(BODY):
+        received = connection.recv(65_536)
+        if not received:
+            break
+        data += received
+    return data
+
+
+def send(url: str, seconds: float = 5.0, ca_file: str | None = None) -> Delivery:
+    return deliver(
+        Endpoint(url, "the-uuid", ca_file),
+        BODY,
+        Patience(time.monotonic() + seconds),
+        silent,
+    )
+
+
+def test_accepted(serve: Callable[..., Server]) -> None:
+    server = serve(answer(OK))
+    assert send(server.url) == Delivery(
+        Result.ACCEPTED, 1, 200, "The server accepted the report."
+    )
+    head, _, body = server.requests[0].partition(b"\r\n\r\n")
+    assert body == BODY
+    assert b"kh-run-uuid: the-uuid" in head
+    assert b"Content-Type: application/json" in head
+
+
+@pytest.mark.parametrize("code", [408, 429, 500, 502, 503, 504])
+def test_transient_answers_are_retried(serve: Callable[..., Server], code: int) -> None:
+    server = serve(status(code), status(code), answer(OK))
+    result = send(server.url)
+    assert (result.result, result.attempts) == (Result.ACCEPTED, 3)
+
+
+def test_v3s_transient_400_is_retried(serve: Callable[..., Server]) -> None:
+    server = serve(
+        status(400, "failed to lookup healthcheck for uuid x: conflict\n"), answer(OK)
+    )
+    assert send(server.url).result is Result.ACCEPTED
+
+
+@pytest.mark.parametrize(
+    "code", [204, 301, 302, 303, 307, 308, 400, 401, 403, 404, 405, 410, 413, 415]
+)
+def test_other_answers_are_final(serve: Callable[..., Server], code: int) -> None:
+    server = serve(status(code, "", "Location: http://127.0.0.1:1/stolen"))
+    result = send(server.url)
+    assert (result.result, result.attempts, result.status) == (Result.REFUSED, 1, code)
+
+
+def test_a_redirect_is_not_followed_but_named(serve: Callable[..., Server]) -> None:
+    other = serve(answer(OK))
+    server = serve(status(307, "", f"Location: {other.url}"))
+    assert other.url in send(server.url).reason
+    assert other.requests == []
+
+
+def test_flapping(serve: Callable[..., Server]) -> None:
+    server = serve(
+        reset, status(503), answer(b""), answer(b"garbage\r\n\r\n"), answer(OK)
+    )
+    result = send(server.url, 10)
+    assert (result.result, result.attempts) == (Result.ACCEPTED, 5)
+
+
+@pytest.mark.parametrize(
+    "act", [answer(b""), reset, answer(b"HTTP/1."), status(504), status(502)]
+)
+def test_stored_but_the_answer_was_lost(serve: Callable[..., Server], act: Act) -> None:
+    server = serve(act, status(400, "run uuid x is invalid or expired"))
+    assert send(server.url).result is Result.ASSUMED
+
+
+def test_a_400_after_an_attempt_that_never_arrived_is_a_refusal(
+    serve: Callable[..., Server],
+) -> None:
+    server = serve(status(503), status(400, "run uuid x is invalid or expired"))
+    assert send(server.url).result is Result.REFUSED
+
+
+@pytest.mark.parametrize(
+    "act", [hold, drip(b"HTTP/1.1 200 OK\r\nX: " + b"y" * 1000)], ids=["silent", "drip"]
+)
+def test_no_attempt_outlives_its_time(serve: Callable[..., Server], act: Act) -> None:
+    server = serve(act)
+    started_at = time.monotonic()
+    result = send(server.url, 0.5)
+    assert result.result is Result.UNDELIVERED
+    assert result.reason.startswith("No answer within 0.5 s")
+    assert time.monotonic() - started_at < 5
+
+
+def test_a_200_counts_even_if_its_body_never_comes(
+    serve: Callable[..., Server],
+) -> None:
+    server = serve(answer(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"))
+    assert send(server.url).result is Result.ACCEPTED
+
+
+def test_200_with_rubbish(serve: Callable[..., Server]) -> None:
+    assert send(serve(status(200, "<html>\0\xff")).url).result is Result.ACCEPTED
+
+
+def test_an_endless_body_is_not_read(serve: Callable[..., Server]) -> None:
+    result = send(serve(endless).url)
+    assert (result.result, result.status) == (Result.REFUSED, 418)
+
+
+def test_nobody_listens(serve: Callable[..., Server]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    result = send(f"http://127.0.0.1:{port}/check", 0.5)
+    assert result.result is Result.UNDELIVERED
+    assert "Connection refused" in result.reason
+    assert result.attempts > 1
+
+
+def test_a_server_that_comes_up_later() -> None:
+    with socket.socket() as reserved:
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        reserved.bind(("127.0.0.1", 0))
+        attempts = threading.Event()
+
+        def note(*_: object, **__: object) -> None:
+            attempts.set()
+
+        def come_up() -> None:
+            attempts.wait()
+            reserved.listen()
+            connection, _ = reserved.accept()
+            with connection:
+                read_request(connection)
+                connection.sendall(OK)
+
+        threading.Thread(target=come_up, daemon=True).start()
+        url = f"http://127.0.0.1:{reserved.getsockname()[1]}/check"
+        result = deliver(
+            Endpoint(url, "x"), BODY, Patience(time.monotonic() + 10), note
+        )
+    assert result.result is Result.ACCEPTED
+    assert result.attempts > 1
+
+
+def test_a_name_that_does_not_resolve() -> None:
+    result = send("http://no-such-host.invalid/check", 1)
+    assert result.result is Result.UNDELIVERED
+
+
+@pytest.mark.parametrize(
+    ("value", "least", "most"),
+    [("1", 1.0, 4), ("99999999", 0, 0.9), ("soon", 0, 0.9), ("-5", 0, 0.9)],
+)
+def test_retry_after_is_honoured_where_it_makes_sense(
+    serve: Callable[..., Server], value: str, least: float, most: float
+) -> None:
+    server = serve(status(429, "", f"Retry-After: {value}"), answer(OK))
+    assert send(server.url).result is Result.ACCEPTED
+    first, second = server.times
+    assert least <= second - first < most
+
+
+def test_proxies_are_ignored(
+    serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    assert send(serve(answer(OK)).url).result is Result.ACCEPTED
+
+
+def test_ipv6(serve: Callable[..., Server]) -> None:
+    try:
+        server = serve(answer(OK), family=socket.AF_INET6)
+    except OSError:
+        pytest.skip("no IPv6 loopback here")
+    assert send(server.url).result is Result.ACCEPTED
+
+
+class Tls(NamedTuple):
+    ca_file: str
+    good: ssl.SSLContext
+    wrong_host: ssl.SSLContext
+
+
+@pytest.fixture(scope="module")
+def tls(tmp_path_factory: pytest.TempPathFactory) -> Tls:
+    authority = trustme.CA()
+    path = tmp_path_factory.mktemp("tls") / "ca.pem"
+    authority.cert_pem.write_to_path(str(path))
+    contexts = []
+    for host in ("127.0.0.1", "other.example"):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        authority.issue_cert(host).configure_cert(context)
+        contexts.append(context)
+    return Tls(str(path), *contexts)
+
+
+def test_tls_with_an_own_authority(serve: Callable[..., Server], tls: Tls) -> None:
+    server = serve(answer(OK), tls=tls.good)
+    assert send(server.url, ca_file=tls.ca_file).result is Result.ACCEPTED
+
+
+def test_tls_with_an_unknown_authority(serve: Callable[..., Server], tls: Tls) -> None:
+    result = send(serve(answer(OK), tls=tls.good).url, 0.5)
+    assert result.result is Result.UNDELIVERED
+    assert "TLS failed" in result.reason and "certificate" in result.reason
+
+
+def test_tls_for_another_host(serve: Callable[..., Server], tls: Tls) -> None:
+    result = send(serve(answer(OK), tls=tls.wrong_host).url, 0.5, tls.ca_file)
+    assert result.result is Result.UNDELIVERED
+    assert "doesn't match" in result.reason or "mismatch" in result.reason
+
+
+def test_plain_http_on_an_https_port(serve: Callable[..., Server], tls: Tls) -> None:
+    server = serve(answer(b"HTTP/1.1 400 Bad Request\r\n\r\n"))
+    result = send(server.url.replace("http:", "https:"), 0.5, tls.ca_file)
+    assert result.result is Result.UNDELIVERED
+
+
+@pytest.mark.parametrize(
+    ("deadline", "expected"), [(None, 130), (150, 150), (100, 105), (50, 105)]
+)
+def test_how_long_it_may_take(deadline: float | None, expected: float) -> None:
+    assert time_to_deliver(deadline, 100) == expected
+
+
+def test_waits_are_spread(tmp_path: Path) -> None:
+    """Full jitter: the first retries of many do not come together."""
+    moments = []
+    for _ in range(12):
+        waits: list[float] = []
+
+        class Hurried(Patience):
+            def wait(self, seconds: float, fd: int | None = None) -> None:
+                if fd is None:
+                    waits.append(seconds)
+                    seconds = 0
+                super().wait(seconds, fd)
+
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            port = listener.getsockname()[1]
+        patience = Hurried(time.monotonic() + 0.15)
+        deliver(Endpoint(f"http://127.0.0.1:{port}/", "x"), BODY, patience, silent)
+        moments.append(waits[0])
+    assert max(moments) - min(moments) > 0.02

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from shim.escalation import Escalation, StoppedBy
+from tests.test_budget import NOW, budget
+
+TERM, KILL = signal.SIGTERM, signal.SIGKILL
+
+
+def drive(
+    escalation: Escalation, until: float = 1e6
+) -> list[tuple[float, signal.Signals]]:
+    """Return the signals that fall due, with the seconds after NOW."""
+    sent = []
+    while (at := escalation.next_at) is not None and at < until:
+        assert escalation.due(at - 0.001) is None
+        signum = escalation.due(at)
+        assert signum is not None
+        sent.append((round(at - NOW, 3), signum))
+    return sent
+
+
+def test_by_the_deadline() -> None:
+    escalation = Escalation(budget(60), 5)
+    assert drive(escalation) == [(53, TERM), (58, KILL)]
+    assert escalation.stopped_by is StoppedBy.DEADLINE
+    assert escalation.stopped_at == NOW + 53
+    assert escalation.killed_at == NOW + 58
+
+
+def test_by_a_timeout() -> None:
+    escalation = Escalation(budget(60, SHIM_TIMEOUT="10s"), 5)
+    assert drive(escalation) == [(10, TERM), (15, KILL)]
+    assert escalation.stopped_by is StoppedBy.TIMEOUT
+
+
+def test_without_limits_nothing_falls_due() -> None:
+    assert drive(Escalation(budget(None), 5)) == []
+
+
+@pytest.mark.parametrize(
+    "signum", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT]
+)
+def test_a_terminating_signal_starts_the_grace_period(signum: signal.Signals) -> None:
+    escalation = Escalation(budget(None), 5)
+    escalation.received(signum, NOW + 1)
+    assert drive(escalation) == [(6, KILL)]
+    assert (escalation.stopped_by, escalation.stop_signal) == (StoppedBy.SIGNAL, signum)
+
+
+def test_a_second_one_does_not_prolong_it() -> None:
+    escalation = Escalation(budget(None), 5)
+    escalation.received(signal.SIGTERM, NOW + 1)
+    escalation.received(signal.SIGINT, NOW + 4)
+    assert drive(escalation) == [(6, KILL)]
+    assert escalation.stop_signal is signal.SIGTERM
+
+
+@pytest.mark.parametrize("signum", [signal.SIGUSR1, signal.SIGUSR2])
+def test_other_signals_stop_nothing(signum: signal.Signals) -> None:
+    escalation = Escalation(budget(None), 5)
+    escalation.received(signum, NOW)
+    assert escalation.next_at is None and escalation.stopped_by is None
+
+
+def test_a_signal_never_postpones_the_deadline() -> None:
+    escalation = Escalation(budget(60), 5)
+    escalation.received(signal.SIGTERM, NOW + 52)
+    assert drive(escalation) == [(53, TERM), (57, KILL)]
+    assert escalation.stopped_by is StoppedBy.DEADLINE
+
+
+def test_late_wake_ups_send_both_signals_in_order() -> None:
+    escalation = Escalation(budget(60, SHIM_GRACE_PERIOD="0"), 0)
+    assert escalation.due(NOW + 100) is KILL
+    assert escalation.due(NOW + 100) is None
+    assert escalation.stopped_by is StoppedBy.DEADLINE
+
+
+def test_after_sigkill_a_signal_changes_nothing() -> None:
+    escalation = Escalation(budget(60), 5)
+    drive(escalation)
+    escalation.received(signal.SIGTERM, NOW + 59)
+    assert escalation.next_at is None

@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shim.capture import Capture, Captured
+from shim.protocol import Endpoint, Server
+from shim.receiver import Request, reply_to
+from shim.report import (
+    MAX_BODY_SIZE,
+    MAX_LINE_LENGTH,
+    MAX_LINES,
+    PASSED,
+    Report,
+    failure,
+    lines_of,
+)
+
+SERVERS = list(Server)
+
+
+def of_lines(*lines: bytes) -> Captured:
+    return Captured(list(lines), 0, 0, [])
+
+
+def accepted(report: Report, server: Server) -> bool:
+    endpoint = Endpoint(
+        "http://host" + {"v2": "/externalCheckStatus", "v3": "/check"}[server.value],
+        "id",
+    )
+    headers = {"kh-run-uuid": "id", "content-type": "application/json"}
+    request = Request(
+        "POST", endpoint.url.removeprefix("http://host"), headers, report.body(), 0.0
+    )
+    reply = reply_to(request, endpoint, 1.0, known=True)
+    return reply.status == 200 and reply.stored == (report.ok, report.errors)
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_passing(server: Server) -> None:
+    assert PASSED.body() == b'{"OK": true, "Errors": []}'
+    assert accepted(PASSED, server)
+
+
+def test_sentences_come_before_lines_and_blank_ones_go() -> None:
+    report = failure(
+        ["First.", "", "  "], Server.V3, of_lines(b"", b"one", b" \t", b"two")
+    )
+    assert report.errors == ["First.", "one", "two"]
+
+
+def test_a_failure_always_has_a_reason() -> None:
+    assert failure([], Server.V3, of_lines(b"", b"\x1b[0m")).errors == [
+        "The check failed without saying why."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("server", "line", "error"),
+    [
+        (Server.V3, rb"C:\dir" + b"\\", r"C:\\dir" + "\\\\"),
+        (Server.V2, rb"C:\dir" + b"\\", r"C:\\dir" + "\\\\"),
+        (Server.V3, b'say "hi"', 'say "hi"'),
+        (Server.V2, b'say "hi"', "say 'hi'"),
+    ],
+)
+def test_what_would_break_a_prometheus_label(
+    server: Server, line: bytes, error: str
+) -> None:
+    assert failure([], server, of_lines(line)).errors == [error]
+
+
+def test_a_long_line_is_cut() -> None:
+    [exact, cut] = failure([], Server.V3, of_lines(b"x" * 1000, b"x" * 1001)).errors
+    assert exact == "x" * 1000
+    assert cut == "x" * 999 + "…"
+
+
+@pytest.mark.parametrize("offset", [0, 1])
+def test_a_cut_never_halves_a_doubled_backslash(offset: int) -> None:
+    [error] = failure([], Server.V3, of_lines(b"x" * offset + b"\\" * 1000)).errors
+    assert len(error) <= MAX_LINE_LENGTH
+    assert re.fullmatch(r"x?(\\\\)+…", error)
+
+
+def test_head_and_tail_of_many_lines() -> None:
+    lines = [b"line %d" % number for number in range(1000)]
+    report = failure(["Sentence."], Server.V3, of_lines(*lines))
+    assert len(report.errors) == MAX_LINES
+    assert report.errors[0] == "Sentence."
+    assert report.errors[1:32] == [f"line {number}" for number in range(31)]
+    assert (
+        report.errors[32]
+        == "… 938 lines are left out here; the pod's log has everything …"
+    )
+    assert report.errors[33:] == [f"line {number}" for number in range(969, 1000)]
+
+
+def test_64_lines_are_all_shown() -> None:
+    assert len(failure([], Server.V3, of_lines(*[b"x"] * 64)).errors) == 64
+    assert (
+        "2 lines are left out"
+        in failure([], Server.V3, of_lines(*[b"x"] * 65)).errors[32]
+    )
+
+
+def test_large_lines_are_limited_by_the_size_of_the_json() -> None:
+    lines = [b"%02d " % number + "€".encode() * 900 for number in range(20)]
+    report = failure([], Server.V3, of_lines(*lines))
+    assert MAX_BODY_SIZE - 6000 < len(report.body()) <= MAX_BODY_SIZE
+    assert report.errors[0].startswith("00 ") and report.errors[-1].startswith("19 ")
+    [marker] = [error for error in report.errors if error.startswith("…")]
+    assert f"… {20 - (len(report.errors) - 1)} lines are left out" in marker
+
+
+def test_the_count_includes_what_was_dropped_while_running() -> None:
+    capture = Capture()
+    for number in range(100_000):
+        capture.feed(b"line %d\n" % number)
+    errors = failure([], Server.V3, capture.captured()).errors
+    assert len(errors) == MAX_LINES
+    assert "… 99,937 lines are left out" in errors[32]
+    assert errors[-1] == "line 99999"
+
+
+def test_one_endless_line_shows_its_ends() -> None:
+    capture = Capture()
+    capture.feed(b"start " + b"x" * 1_000_000 + b" end")
+    first, marker, last = failure([], Server.V3, capture.captured()).errors
+    assert first.startswith("start xxx") and first.endswith("x…")
+    assert "this line of 1,000,010 bytes" in marker
+    assert last.startswith("…xxx") and last.endswith("x end")
+
+
+def test_messages_become_a_line_each() -> None:
+    assert failure([], Server.V3, lines_of(["a\nb", "", "c\u2028d"])).errors == [
+        "a",
+        "b",
+        "cd",
+    ]
+
+
+@given(
+    st.lists(st.text(st.characters(), max_size=1500), max_size=3),
+    st.lists(st.binary(max_size=70_000), max_size=6),
+    st.integers(1, 400),
+    st.sampled_from(SERVERS),
+)
+def test_whatever_goes_in_both_servers_take_what_comes_out(
+    sentences: list[str], chunks: list[bytes], repeat: int, server: Server
+) -> None:
+    capture = Capture()
+    for chunk in chunks:
+        capture.feed(chunk * (repeat if len(chunk) < 500 else 1))
+    report = failure(sentences, server, capture.captured())
+    assert accepted(report, server)
+    assert 1 <= len(report.errors) <= MAX_LINES
+    assert all(
+        error.strip() and len(error) <= MAX_LINE_LENGTH for error in report.errors
+    )
+    assert len(report.body()) <= MAX_BODY_SIZE
+    assert json.loads(report.body()) == {"OK": False, "Errors": report.errors}
+    for error in report.errors:
+        # Every backslash is doubled, so that a label of it can be parsed.
+        assert "\\" not in error.replace("\\\\", "")

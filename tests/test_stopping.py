@@ -1,0 +1,344 @@
+"""Signals, limits, and what is left of a script afterwards."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+
+from tests.conftest import KHSHIM, Run, Shim, wait_until_gone
+
+Write = Callable[..., str]
+MakeShim = Callable[..., Shim]
+
+# Prints the name of each signal it gets; ends on its own when it gets one named in
+# its arguments, with the status that follows the name.
+LISTENER = """
+import os, signal, sys
+on = dict(zip(sys.argv[1::2], map(int, sys.argv[2::2])))
+def handle(number, frame):
+    name = signal.Signals(number).name
+    os.write(1, f"{name}\\n".encode())
+    if name in on:
+        os._exit(on[name])
+for name in ("TERM", "INT", "HUP", "QUIT", "USR1", "USR2"):
+    signal.signal(getattr(signal, "SIG" + name), handle)
+os.write(1, b"ready\\n")
+while True:
+    signal.pause()
+"""
+
+
+def lines(process: subprocess.Popen[bytes]) -> Callable[[], str]:
+    """Return a function that waits for the next line on a process's stdout."""
+    assert process.stdout is not None
+    stdout = process.stdout
+
+    def next_line() -> str:
+        return stdout.readline().decode().strip()
+
+    return next_line
+
+
+def test_every_signal_is_forwarded(shim: Shim, python_script: Write) -> None:
+    process = shim.start(python_script(LISTENER), "SIGTERM", "0")
+    next_line = lines(process)
+    assert next_line() == "ready"
+    for name in ("SIGUSR1", "SIGUSR2"):
+        process.send_signal(getattr(signal, name))
+        assert next_line() == name
+    for name in ("SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM"):
+        process.send_signal(getattr(signal, name))
+        assert next_line() == name
+    run = shim.finish(process)
+    # A script that exits 0 after a SIGTERM that khshim itself received has passed.
+    assert run.ok
+    forwarded = [
+        line["signal"] for line in run.log if line["event"] == "signal_forwarded"
+    ]
+    assert forwarded == ["SIGUSR1", "SIGUSR2", "SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM"]
+
+
+def test_a_signal_goes_to_the_whole_group(shim: Shim, script: Write) -> None:
+    process = shim.start(
+        script(
+            "#!/bin/bash\n"
+            "(trap 'echo child; exit 0' TERM; sleep 1000 & echo ready; wait) &\n"
+            "trap 'wait; echo parent; exit 4' TERM\n"
+            "wait; wait\n"
+        )
+    )
+    next_line = lines(process)
+    assert next_line() == "ready"
+    process.terminate()
+    assert [next_line(), next_line()] == ["child", "parent"]
+    [first, second] = shim.finish(process).errors
+    assert first.startswith("khshim was told to stop by SIGTERM after ")
+    assert first.endswith(
+        "(a deleted or evicted pod?); the script then exited with status 4."
+    )
+    assert second.startswith(
+        "The script exited with status 4 and wrote nothing to stderr"
+    )
+
+
+def test_a_script_that_dies_of_the_forwarded_signal(shim: Shim, script: Write) -> None:
+    process = shim.start(script("#!/bin/sh\necho ready\nexec sleep 1000\n"))
+    assert lines(process)() == "ready"
+    process.terminate()
+    run = shim.finish(process)
+    assert run.exit_status == 0
+    assert run.errors[0].startswith("khshim was told to stop by SIGTERM after ")
+    assert run.errors[0].endswith("before the script had finished.")
+    assert run.event("script_exited")["signal"] == "SIGTERM"
+
+
+def test_a_script_that_ignores_sigterm_is_killed_after_the_grace_period(
+    shim: Shim, python_script: Write
+) -> None:
+    process = shim.start(python_script(LISTENER), env={"SHIM_GRACE_PERIOD": "300ms"})
+    next_line = lines(process)
+    assert next_line() == "ready"
+    process.terminate()
+    assert next_line() == "SIGTERM"
+    run = shim.finish(process)
+    assert "did not end within 0.30 s of SIGTERM and was killed" in run.errors[0]
+    assert run.event("script_exited")["signal"] == "SIGKILL"
+
+
+def test_a_signal_as_early_as_it_can_be(shim: Shim, python_script: Write) -> None:
+    """SIGTERM right after the script's start, while khshim is importing."""
+    process = shim.start(
+        python_script(
+            "import os, signal\nos.kill(os.getppid(), signal.SIGTERM)\nsignal.pause()\n"
+        )
+    )
+    run = shim.finish(process)
+    assert run.exit_status == 0
+    assert "told to stop by SIGTERM" in run.errors[0]
+
+
+def test_the_deadline_stops_the_script_in_time(
+    make_shim: MakeShim, python_script: Write
+) -> None:
+    shim = make_shim(timeout=4)
+    run = shim.run(python_script(LISTENER), "SIGTERM", "0")
+    # It exited with 0, but only after the deadline's SIGTERM.
+    assert run.errors[0].startswith("Timed out: the script was still running after ")
+    assert run.errors[0].endswith("It then exited with status 0, too late to count.")
+    event = run.event("script_timed_out")
+    assert event["exit_code"] == 0
+    assert event["time_left_s"] > 0
+
+
+@pytest.mark.parametrize("server", ["v2", "v3"])
+def test_a_script_that_ignores_the_deadline_is_killed(
+    make_shim: MakeShim, python_script: Write, server: str
+) -> None:
+    shim = make_shim(server, timeout=4)
+    run = shim.run(python_script(LISTENER))
+    assert "of SIGTERM and was killed." in run.errors[0]
+    assert run.stdout == b"ready\nSIGTERM\n"
+    assert run.event("report_accepted")["time_left_s"] > 0
+
+
+def test_a_timeout_of_its_own(shim: Shim, python_script: Write) -> None:
+    run = shim.run(
+        python_script(LISTENER),
+        env={"SHIM_TIMEOUT": "500ms", "SHIM_GRACE_PERIOD": "200ms"},
+    )
+    assert run.errors[0] == (
+        "Timed out: the script was still running after 0.50 s, the limit that SHIM_TIMEOUT sets."
+        " It did not end within 0.20 s of SIGTERM and was killed."
+    )
+
+
+def test_no_grace_period_at_all(shim: Shim, script: Write) -> None:
+    run = shim.run(
+        script("#!/bin/sh\nexec sleep 1000\n"),
+        env={"SHIM_TIMEOUT": "300ms", "SHIM_GRACE_PERIOD": "0"},
+    )
+    assert run.errors[0].startswith("Timed out: the script was still running after 0.3")
+
+
+def test_a_stopped_script_still_gets_its_sigterm(shim: Shim, script: Write) -> None:
+    run = shim.run(
+        script("#!/bin/sh\ntrap 'echo bye; exit 1' TERM\nkill -STOP $$\n"),
+        env={"SHIM_TIMEOUT": "500ms"},
+    )
+    assert run.stdout == b"bye\n"
+
+
+def test_what_is_left_of_the_group_is_killed(shim: Shim, script: Write) -> None:
+    run = shim.run(
+        script(
+            "#!/bin/bash\n"
+            "for n in 1 2 3; do (trap '' TERM HUP; exec sleep 1000) & echo $!; done\n"
+        )
+    )
+    assert run.ok
+    for pid in run.stdout.split():
+        wait_until_gone(int(pid))
+
+
+def test_sigterm_during_the_delivery_leaves_the_grace_period(
+    script: Write, shim: Shim
+) -> None:
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/check"
+        process = shim.start(
+            "/bin/true", env={"KH_REPORTING_URL": url, "SHIM_GRACE_PERIOD": "500ms"}
+        )
+        connection, _ = listener.accept()
+        with connection:
+            assert connection.recv(65536).startswith(b"POST /check")
+            process.terminate()
+            stdout, stderr = process.communicate()
+    run = Run(process.returncode, stdout, stderr, None)
+    assert run.exit_status == 69
+    assert run.event("signal_received")["signal"] == "SIGTERM"
+    assert run.event("report_undelivered")["latency_s"] < 10
+
+
+def test_sigterm_during_the_delivery_does_not_abort_it(shim: Shim) -> None:
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/check"
+        process = shim.start("/bin/true", env={"KH_REPORTING_URL": url})
+        connection, _ = listener.accept()
+        with connection:
+            assert connection.recv(65536)
+            process.terminate()
+            assert process.stderr is not None
+            while b"signal_received" not in process.stderr.readline():
+                pass
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            process.communicate()
+    assert process.returncode == 0
+
+
+def pid_1() -> list[str]:
+    """The command that makes what follows PID 1 of a namespace of its own."""
+    if os.getuid() != 0 or shutil.which("unshare") is None:
+        pytest.skip("needs root and unshare(1)")
+    return ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"]
+
+
+def test_as_pid_1_orphans_are_reaped_while_the_script_runs(
+    shim: Shim, script: Write
+) -> None:
+    path = script(
+        "#!/bin/bash\n"
+        "for n in {1..100}; do (setsid true &) ; done\n"
+        "until [ $(ps -e -o ppid=,stat= | grep -c '^ *1 Z') = 0 ] &&"
+        " [ $(pgrep -c true) = 0 ]; do :; done\n"
+        "ps -e -o stat= | grep -c Z\n"
+        "exit 3\n"
+    )
+    run = shim.run(path, prefix=pid_1())
+    assert run.stdout == b"0\n"
+    assert run.event("script_exited")["exit_code"] == 3
+
+
+def test_as_pid_1_nothing_that_escaped_is_left(shim: Shim, script: Write) -> None:
+    run = shim.run(
+        script(
+            "#!/bin/bash\n"
+            "setsid bash -c 'trap \"\" TERM; echo $$ > pid; while :; do sleep 1000; done' &\n"
+            "until [ -s pid ]; do :; done\n"
+            "(setsid bash -c 'exec -a escaped-marker sleep 1000' &) \n"
+            "echo failed >&2; exit 1\n"
+        ),
+        prefix=pid_1(),
+        cwd=os.path.dirname(script("", "unused")),
+    )
+    assert run.errors == ["failed"]
+    assert run.event("script_exited")["duration_s"] < 10
+    assert (
+        b"escaped-marker"
+        not in subprocess.run(["ps", "-ef"], capture_output=True).stdout
+    )
+
+
+def test_as_pid_1_sigterm_is_not_lost(shim: Shim, python_script: Write) -> None:
+    process = shim.start(
+        python_script(
+            "import os, signal\nos.kill(1, signal.SIGTERM)\nsignal.pause()\n"
+        ),
+        prefix=pid_1(),
+    )
+    assert "told to stop by SIGTERM" in shim.finish(process).errors[0]
+
+
+def test_a_process_that_sigkill_does_not_end_is_reported(
+    shim: Shim, script: Write
+) -> None:
+    freezer = "/sys/fs/cgroup/freezer"
+    if not os.access(f"{freezer}/cgroup.procs", os.W_OK):
+        pytest.skip("needs a freezer cgroup (v1) to hold a process against SIGKILL")
+    group = f"{freezer}/khshim-test-{os.getpid()}"
+    os.mkdir(group)
+    try:
+        run = shim.run(
+            script(
+                "#!/bin/sh\n"
+                f"echo $$ > {group}/cgroup.procs\n"
+                f"(echo 0 > {freezer}/cgroup.procs; exec setsid sh -c 'echo FROZEN > {group}/freezer.state') &\n"
+                "while :; do :; done\n"
+            ),
+            env={"SHIM_TIMEOUT": "1s", "SHIM_GRACE_PERIOD": "100ms"},
+        )
+        assert "Even SIGKILL did not end it" in run.errors[0]
+        assert run.exit_status == 0
+    finally:
+        with open(f"{group}/freezer.state", "w") as state:
+            state.write("THAWED")
+        pid = run.event("script_started")["pid"]
+        wait_until_gone(pid)
+        os.rmdir(group)
+
+
+def test_the_fast_half_imports_nothing_slow() -> None:
+    """What must be loaded before the script starts stays small."""
+    code = "import shim.signals, shim.start, sys; print(*sys.modules)"
+    modules = subprocess.run(
+        [
+            sys.executable,
+            "-I",
+            "-S",
+            "-c",
+            f"import sys; sys.path.append({os.getcwd()!r}); {code}",
+        ],
+        capture_output=True,
+        check=True,
+        text=True,
+    ).stdout.split()
+    slow = {
+        "urllib3",
+        "logging",
+        "pythonjsonlogger",
+        "json",
+        "re",
+        "typing",
+        "selectors",
+        "subprocess",
+        "threading",
+        "argparse",
+        "socket",
+    }
+    assert not slow.intersection(modules)
+
+
+def test_the_module_runs_as_a_command() -> None:
+    version = subprocess.run(
+        [*KHSHIM, "--version"], capture_output=True, text=True, check=True
+    )
+    assert version.stdout.startswith("khshim ")

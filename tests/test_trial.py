@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+
+import pytest
+
+from tests.conftest import KHSHIM, base_environ
+
+Write = Callable[..., str]
+
+
+def try_script(*words: str, **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*KHSHIM, "try", *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**base_environ(), **env},
+    )
+
+
+def test_a_passing_script(script: Write) -> None:
+    result = try_script(script('#!/bin/sh\necho "$1"\n'), "an argument")
+    assert result.returncode == 0
+    assert result.stdout.startswith("an argument\n\nOK   reported after ")
+    assert 'What Kuberhealthy got: {"OK": true, "Errors": []}\n' in result.stdout
+    assert " khshim info    The script passed." in result.stderr
+
+
+def test_a_failing_script(script: Write) -> None:
+    result = try_script(script("#!/bin/sh\necho one >&2; echo two >&2; exit 1\n"))
+    assert result.returncode == 1
+    assert "\nNOT OK   reported after " in result.stdout
+    assert (
+        "(Kuberhealthy v3)\n  1. one\n  2. two\nWhat Kuberhealthy got: {"
+        in result.stdout
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "status"), [("exit 0", 0), ("echo 'a \"b\"' >&2; exit 1", 1)]
+)
+@pytest.mark.parametrize("server", ["v2", "v3"])
+def test_json_alone(script: Write, server: str, text: str, status: int) -> None:
+    path = script(f"#!/bin/sh\necho out\n{text}\n")
+    result = try_script("--json", "--server", server, "--timeout=1m", "--", path)
+    assert result.returncode == status
+    report = json.loads(result.stdout)
+    assert report["OK"] is (status == 0)
+    assert report["Errors"] == (
+        [] if status == 0 else ["a 'b'" if server == "v2" else 'a "b"']
+    )
+    assert result.stderr == ""
+
+
+def test_a_hanging_script(script: Write) -> None:
+    result = try_script("--timeout", "3s", script("#!/bin/sh\nexec sleep 1000\n"))
+    assert result.returncode == 1
+    assert "1. Timed out: the script was still running after " in result.stdout
+
+
+def test_v2_overwrites_a_late_report(script: Write) -> None:
+    result = try_script(
+        "--server", "v2", "--timeout", "3s", script("#!/bin/sh\nexit 0\n")
+    )
+    assert result.returncode == 1
+    assert "But Kuberhealthy v2 overwrites a report in the last 12 s" in result.stdout
+
+
+def test_the_settings_of_the_environment_count(script: Write) -> None:
+    path = script("#!/bin/sh\nexit 1\n")
+    result = try_script("--json", SHIM_SCRIPT=path, SHIM_OK_EXIT_CODES="1")
+    assert result.returncode == 0
+
+
+def test_a_report_that_never_comes_is_explained(script: Write) -> None:
+    # A check that reports by itself: the shim's own report is then the second one.
+    path = script(
+        "#!/bin/sh\n"
+        "curl -s -H \"kh-run-uuid: $KH_RUN_UUID\" -H 'Content-Type: application/json'"
+        ' -d \'{"OK":false,"Errors":[]}\' "$KH_REPORTING_URL"; kill -9 $PPID\n'
+    )
+    for words in ([], ["--json"]):
+        result = try_script(*words, path, SHIM_PASS_CREDENTIALS="true")
+        assert result.returncode == 1
+        assert "not OK without errors" in result.stdout + result.stderr
