@@ -19,6 +19,7 @@ from shim.receiver import Receiver, parse_report
 
 KHSHIM = [sys.executable, "-m", "shim"]
 MAX_BODY_SIZE = 16 * 1024
+NO_CHANGES: Mapping[str, str] = {}
 
 
 class Run(NamedTuple):
@@ -65,7 +66,7 @@ class Shim:
     def start(
         self,
         *args: str,
-        env: Mapping[str, str] = {},
+        env: Mapping[str, str] = NO_CHANGES,
         prefix: Sequence[str] = (),
         **options: Any,
     ) -> subprocess.Popen[bytes]:

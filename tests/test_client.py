@@ -90,4 +90,4 @@ def test_import_alone_loads_no_http_client() -> None:
 
 def test_no_other_names() -> None:
     with pytest.raises(AttributeError, match="no attribute 'report_maybe'"):
-        getattr(shim, "report_maybe")
+        shim.report_maybe

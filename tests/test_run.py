@@ -70,14 +70,16 @@ def test_the_request_is_what_kuberhealthy_wants(shim: Shim) -> None:
             "exit 126",
             {},
             [
-                "The script exited with status 126 (a command was found that could not be executed) and wrote nothing to stderr."
+                "The script exited with status 126 (a command was found that could not be"
+                " executed) and wrote nothing to stderr."
             ],
         ),
         (
             "exit 137",
             {},
             [
-                "The script exited with status 137 (a command in it died of SIGKILL) and wrote nothing to stderr."
+                "The script exited with status 137 (a command in it died of SIGKILL)"
+                " and wrote nothing to stderr."
             ],
         ),
         ("echo out; echo err >&2; exit 1", {"SHIM_ERRORS_FROM": "stdout"}, ["out"]),

@@ -88,7 +88,8 @@ def test_a_binary_is_not_given_to_a_shell(script: Write) -> None:
         ),
         (
             "many/nope",
-            "There is no script many/nope: the folder many holds 00, 01, 02, 03, 04, 05, 06, 07, 08, 09 and 2 more.",
+            "There is no script many/nope: the folder many holds 00, 01, 02, 03, 04, 05, 06, 07,"
+            " 08, 09 and 2 more.",
         ),
         (
             "blank.sh/x",

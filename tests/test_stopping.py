@@ -291,7 +291,8 @@ def test_a_process_that_sigkill_does_not_end_is_reported(
             script(
                 "#!/bin/sh\n"
                 f"echo $$ > {group}/cgroup.procs\n"
-                f"(echo 0 > {freezer}/cgroup.procs; exec setsid sh -c 'echo FROZEN > {group}/freezer.state') &\n"
+                f"(echo 0 > {freezer}/cgroup.procs\n"
+                f"exec setsid sh -c 'echo FROZEN > {group}/freezer.state') &\n"
                 "while :; do :; done\n"
             ),
             env={"SHIM_TIMEOUT": "1s", "SHIM_GRACE_PERIOD": "100ms"},
