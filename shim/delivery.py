@@ -66,7 +66,12 @@ def deliver(endpoint: Endpoint, body: bytes, patience: Patience, log: Log) -> De
         ceiling = min(2 * ceiling, LAST_CEILING)
         if isinstance(answer, Lost):
             may_have_arrived |= answer.sent
-            status, reason = None, f"{answer.reason[:1].upper()}{answer.reason[1:]}."
+            # An attempt that only ran out of time says less than the one before it.
+            if attempts == 1 or patience.left() > 0:
+                status, reason = (
+                    None,
+                    f"{answer.reason[:1].upper()}{answer.reason[1:]}.",
+                )
         else:
             step, reason = meaning(answer, earlier_may_have_arrived=may_have_arrived)
             status = answer.status

@@ -220,6 +220,15 @@ def test_an_endless_body_is_not_read(serve: Callable[..., Server]) -> None:
     assert (result.result, result.status) == (Result.REFUSED, 418)
 
 
+def test_running_out_of_time_does_not_hide_the_reason(
+    serve: Callable[..., Server],
+) -> None:
+    result = send(serve(status(503, "no healthy upstream"), hold).url, 1)
+    assert result == Delivery(
+        Result.UNDELIVERED, 2, 503, "The server answered 503: no healthy upstream."
+    )
+
+
 def test_nobody_listens(serve: Callable[..., Server]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
@@ -314,13 +323,13 @@ def test_tls_with_an_own_authority(serve: Callable[..., Server], tls: Tls) -> No
 
 
 def test_tls_with_an_unknown_authority(serve: Callable[..., Server], tls: Tls) -> None:
-    result = send(serve(answer(OK), tls=tls.good).url, 0.5)
+    result = send(serve(answer(OK), tls=tls.good).url, 1.5)
     assert result.result is Result.UNDELIVERED
     assert "TLS failed" in result.reason and "certificate" in result.reason
 
 
 def test_tls_for_another_host(serve: Callable[..., Server], tls: Tls) -> None:
-    result = send(serve(answer(OK), tls=tls.wrong_host).url, 0.5, tls.ca_file)
+    result = send(serve(answer(OK), tls=tls.wrong_host).url, 1.5, tls.ca_file)
     assert result.result is Result.UNDELIVERED
     assert "doesn't match" in result.reason or "mismatch" in result.reason
 
