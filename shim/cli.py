@@ -13,19 +13,19 @@ if TYPE_CHECKING:
 HELP = """\
 khshim turns any script into a Kuberhealthy check.
 
-  khshim [run] [SCRIPT [ARG...]]  run the script, report its status and stderr
-  khshim try SCRIPT [ARG...]      run it as in the cluster, against a stand-in
-                                  for Kuberhealthy, and show what it would get
+  khshim [run] [SCRIPT [ARG...]]  run it, report its exit status and stderr
+  khshim try [--server v3|v2] [--timeout 30s] [--json] SCRIPT [ARG...]
+      run it as in the cluster, against a stand-in for Kuberhealthy, and show
+      what Kuberhealthy would get (with --json the report and nothing else)
+  khshim manifest SCRIPT [ARG...] --name NAME --interval 5m --timeout 1m
+      write the resources that run it as a check, for kubectl apply -f -
+      [--once] [--server v3|v2] [--image IMAGE] [--namespace NAMESPACE]
+      [--env K=V] [--secret-env K=SECRET/KEY] [--label K=V] [--annotation K=V]
   khshim --help | --version
 
 `run` takes everything from the environment: SHIM_SCRIPT, the other SHIM_
 settings, and what Kuberhealthy sets. SCRIPT and ARGs win over it. For a script
 that is named like a command write its path: khshim ./try
-
-Options of try, before SCRIPT:
-  --server v3|v2   which Kuberhealthy to stand in for (default: v3)
-  --timeout 30s    the check's timeout (default: 30s)
-  --json           print the reported JSON and nothing else
 
 Example:
   khshim try --timeout 10s ./my_check.sh --verbose
@@ -34,11 +34,13 @@ Exit status of run: 0 reported, 69 not delivered, 76 refused, 78 wrong settings,
 64 wrong usage, 70 a bug in khshim. Of try: 0 OK, 1 not OK.
 """
 
+COMMANDS = ("run", "try", "manifest")
+
 
 def main(argv: "Sequence[str] | None" = None) -> int:
     """Run the command that `argv` (by default the process's own) names; return its exit status."""
     words = list(sys.argv[1:] if argv is None else argv)
-    command = words.pop(0) if words and words[0] in ("run", "try") else "run"
+    command = words.pop(0) if words and words[0] in COMMANDS else "run"
     option = words[0] if words and words[0].startswith("-") else ""
     if option in ("-h", "--help"):
         sys.stdout.write(HELP)
@@ -50,6 +52,10 @@ def main(argv: "Sequence[str] | None" = None) -> int:
         from shim.trial import main as try_script
 
         return try_script(words)
+    if command == "manifest":
+        from shim.manifest import main as write_manifest
+
+        return write_manifest(words)
     if option == "--":
         words.pop(0)
     elif option:

@@ -10,21 +10,17 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from typing import IO, NoReturn, TextIO
+from typing import IO, TextIO
 
-from shim import durations, exits, signals
+from shim import durations, signals
+from shim.options import Parser
 from shim.protocol import Server
 from shim.receiver import Receiver
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.exit(exits.WRONG_USAGE, f"{self.prog}: {message}; see khshim --help\n")
-
-
 def main(words: Sequence[str]) -> int:
     """Try the script that `words` name; return 0 for OK, 1 for not OK."""
-    parser = _Parser("khshim try", add_help=False, allow_abbrev=False)
+    parser = Parser("khshim try", add_help=False, allow_abbrev=False)
     parser.add_argument(
         "--server", choices=[server.value for server in Server], default="v3"
     )

@@ -1,0 +1,15 @@
+"""The option parser of the commands that have options."""
+
+from __future__ import annotations
+
+import argparse
+from typing import NoReturn
+
+from shim import exits
+
+
+class Parser(argparse.ArgumentParser):
+    """An ArgumentParser that answers wrong usage with one line and sysexits' status."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(exits.WRONG_USAGE, f"{self.prog}: {message}; see khshim --help\n")
