@@ -1,8 +1,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+DOCKER ?= docker
+VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' shim/__init__.py)
 
-.PHONY: help try test lint format clean
+.PHONY: help try test test-image image lint format clean
 
 help: ## Show what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -35,11 +37,19 @@ try: $(VENV)/.khshim ## Run three example scripts as Kuberhealthy would
 test: $(VENV)/.khshim-dev ## Run the tests
 	$(BIN)/python -m pytest
 
+test-image: $(VENV)/.khshim-dev ## Build the image and test it in real containers (as root)
+	tests/image/prepare
+	$(BIN)/python -m pytest tests/image
+
+image: ## Build the image
+	$(DOCKER) build --tag khshim:$(VERSION) --build-arg VERSION=$(VERSION) \
+	    --build-arg SOURCE="$$(git config --get remote.origin.url)" .
+
 lint: $(VENV)/.khshim-dev ## Check style, types and shell scripts
 	$(BIN)/black --quiet --check .
 	$(BIN)/flake8
 	$(BIN)/mypy
-	$(BIN)/shellcheck scripts/*.sh .ci/run
+	$(BIN)/shellcheck scripts/*.sh examples/*/*.sh examples/*/*/*.sh .ci/run tests/image/prepare
 
 format: $(VENV)/.khshim-dev ## Lay the code out
 	$(BIN)/black --quiet .

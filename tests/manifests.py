@@ -1,0 +1,111 @@
+"""Reading manifests as the API server and the kubelet would."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+ROOT = Path(__file__).parent.parent
+CRDS = ROOT.parent / "shared" / "crds"
+
+Resource = dict[str, Any]
+
+
+def load(text: str) -> list[Resource]:
+    return list(yaml.safe_load_all(text))
+
+
+def pod_spec(resource: Resource) -> Resource:
+    spec: Resource = resource["spec"]["podSpec"]
+    return spec["spec"] if resource["kind"] == "HealthCheck" else spec
+
+
+def validate(resource: Resource) -> None:
+    """Validate a check against the real schema of its kind, unknown fields included."""
+    if not CRDS.is_dir():
+        pytest.skip("the resource schemas are not there")
+    for path in CRDS.glob("*.yaml"):
+        for crd in yaml.safe_load_all(path.read_text()):
+            if crd.get("kind") != "CustomResourceDefinition":
+                continue
+            group, kind = crd["spec"]["group"], crd["spec"]["names"]["kind"]
+            for version in crd["spec"]["versions"]:
+                if (
+                    resource["kind"] == kind
+                    and resource["apiVersion"] == f"{group}/{version['name']}"
+                ):
+                    schema = strict(version["schema"]["openAPIV3Schema"])
+                    jsonschema.validate(resource, schema)
+                    return
+    pytest.fail(f"there is no schema of {resource['apiVersion']} {resource['kind']}")
+
+
+def strict(schema: Resource, *, top: bool = True) -> Resource:
+    """Return a structural schema as JSON Schema that refuses what would be pruned."""
+    result = dict(schema)
+    if schema.get("x-kubernetes-int-or-string"):
+        return {"type": ["integer", "string"]}
+    if "properties" in schema:
+        properties = schema["properties"]
+        result["properties"] = {
+            name: strict(value, top=False) for name, value in properties.items()
+        }
+        if not schema.get("x-kubernetes-preserve-unknown-fields"):
+            result["additionalProperties"] = False
+        if top:  # the API server validates and keeps metadata itself
+            result["properties"]["metadata"] = {"type": "object"}
+    if "items" in schema:
+        result["items"] = strict(schema["items"], top=False)
+    if isinstance(schema.get("additionalProperties"), dict):
+        result["additionalProperties"] = strict(
+            schema["additionalProperties"], top=False
+        )
+    return result
+
+
+def assert_restricted(pod: Resource) -> None:
+    """Assert the rules of the restricted Pod Security Standard, and what khshim adds to them."""
+    assert pod["restartPolicy"] == "Never"
+    assert pod["automountServiceAccountToken"] is False
+    assert not any(pod.get(field) for field in ("hostNetwork", "hostPID", "hostIPC"))
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["seccompProfile"]["type"] in (
+        "RuntimeDefault",
+        "Localhost",
+    )
+    for volume in pod["volumes"]:
+        assert set(volume) - {"name"} <= {
+            "configMap",
+            "secret",
+            "emptyDir",
+            "projected",
+            "downwardAPI",
+        }
+    for container in pod["containers"]:
+        context = container["securityContext"]
+        assert context["allowPrivilegeEscalation"] is False
+        assert context["capabilities"] == {"drop": ["ALL"]}
+        assert context["readOnlyRootFilesystem"] is True
+        assert "privileged" not in context
+
+
+def mount_config_map(data: dict[str, str], folder: Path) -> Path:
+    """Write a ConfigMap's files as the kubelet does: 0644, behind two symbolic links."""
+    version = folder / "..2026_11_23_10_00_00.123456789"
+    version.mkdir(parents=True)
+    folder.chmod(0o777)
+    version.chmod(0o755)
+    (folder / "..data").symlink_to(version.name)
+    for name, text in data.items():
+        (version / name).write_text(text)
+        (version / name).chmod(
+            stat.S_IRUSR | stat.S_IWUSR | stat.S_IRGRP | stat.S_IROTH
+        )
+        (folder / name).symlink_to(os.path.join("..data", name))
+    return folder
