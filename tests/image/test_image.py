@@ -75,7 +75,7 @@ class Cluster:
         return f"--volume={folder}:/checks:ro"
 
     def event(self, name: str) -> dict[str, Any]:
-        lines = [
+        lines: list[dict[str, Any]] = [
             json.loads(line) for line in self.log.splitlines() if line.startswith("{")
         ]
         [found] = [line for line in lines if line["event"] == name]
