@@ -8,8 +8,6 @@ from typing import NamedTuple
 # Bytes kept at either end. A report has room for 16 KiB; the rest is for what
 # cleaning removes, such as colour codes and progress meters.
 END_SIZE = 64 * 1024
-# Bytes shown of the end of a line whose beginning was dropped.
-LINE_END_SIZE = 900
 
 
 class Captured(NamedTuple):
@@ -17,12 +15,14 @@ class Captured(NamedTuple):
 
     Between `head` and `tail`, `lines_left_out` lines were dropped. Where the whole
     stream was one line too long to keep, `one_line_of` is its size in bytes, else 0.
+    `cut` tells that of the first line in `tail` only the end is there.
     """
 
     head: list[bytes]
-    lines_left_out: int
-    one_line_of: int
-    tail: list[bytes]
+    lines_left_out: int = 0
+    one_line_of: int = 0
+    tail: list[bytes] = []
+    cut: bool = False
 
 
 class Capture:
@@ -49,20 +49,20 @@ class Capture:
     def captured(self) -> Captured:
         head, tail = bytes(self._head), bytes(self._tail)
         if not self._bytes_dropped:
-            return Captured(_lines(head + tail), 0, 0, [])
+            return Captured(_lines(head + tail))
         # The lines at the two edges of the gap are fragments. Each counts among the
         # lines left out, unless it is all that is known of its end.
         whole, head_newline, _ = head.rpartition(b"\n")
         head_lines = _lines(whole) if head_newline else [head]
         _, tail_newline, rest = tail.removesuffix(b"\n").partition(b"\n")
-        tail_lines = _lines(rest) if tail_newline else [_end_of_line(tail)]
+        tail_lines = _lines(rest) if tail_newline else [tail.removesuffix(b"\n")]
         left_out = self._newlines_dropped + bool(tail_newline)
+        size = 0
         if not head_newline and left_out:
             left_out -= 1
         elif not head_newline:
-            size = len(head) + self._bytes_dropped + len(tail.removesuffix(b"\n"))
-            return Captured(head_lines, 0, size, tail_lines)
-        return Captured(head_lines, left_out, 0, tail_lines)
+            size = len(head) + self._bytes_dropped + len(tail_lines[0])
+        return Captured(head_lines, left_out, size, tail_lines, cut=not tail_newline)
 
     def _drop(self, size: int) -> None:
         self._newlines_dropped += self._tail.count(b"\n", 0, size)
@@ -96,11 +96,28 @@ class WholeLines:
             self._rest = b""
 
 
+class ScriptOutput:
+    """Remembers a script's two streams, apart or, `merged`, both in the order of arrival."""
+
+    def __init__(self, *, merged: bool) -> None:
+        self._captures = {"stdout": Capture(), "stderr": Capture(), "both": Capture()}
+        self._merging = []
+        self.feed_stdout = self._captures["stdout"].feed
+        self.feed_stderr = self._captures["stderr"].feed
+        if merged:
+            both = self._captures["both"].feed
+            self._merging = [WholeLines(both), WholeLines(both)]
+            self.feed_stdout, self.feed_stderr = (
+                stream.feed for stream in self._merging
+            )
+
+    def captured(self, stream: str) -> tuple[Captured, Captured]:
+        """Return what is known of "stdout", "stderr" or "both", and of the other stream."""
+        for lines in self._merging:
+            lines.close()
+        other = "stdout" if stream == "stderr" else "stderr"
+        return self._captures[stream].captured(), self._captures[other].captured()
+
+
 def _lines(data: bytes) -> list[bytes]:
     return data.removesuffix(b"\n").split(b"\n") if data else []
-
-
-def _end_of_line(data: bytes) -> bytes:
-    """Return the last of a line too long to keep, beginning with a whole UTF-8 character."""
-    end = data.removesuffix(b"\n")[-LINE_END_SIZE:]
-    return "…".encode() + end.lstrip(bytes(range(0x80, 0xC0)))

@@ -74,7 +74,13 @@ def run(command: "Sequence[str]") -> int:
     inbox = SignalInbox()
     from shim.start import start
 
-    begun = start(os.environ, command)
-    from shim.finish import finish
+    begun = None
+    try:
+        begun = start(os.environ, command, inbox)
+        from shim.finish import finish
 
-    return finish(begun, inbox)
+        return finish(begun, inbox)
+    except Exception as error:
+        from shim.last_resort import give_up
+
+        return give_up(error, os.environ, begun.child if begun else None)

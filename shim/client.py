@@ -12,8 +12,9 @@ from collections.abc import Iterable
 
 from shim.config import Settings
 from shim.log import silent
+from shim.mask import masker
 from shim.patience import Patience
-from shim.report import PASSED, Report, failure, lines_of
+from shim.report import PASSED, Editor, Report, failure, lines_of
 
 
 class ReportError(Exception):
@@ -60,7 +61,8 @@ def _report(report: Report | list[str]) -> None:
             " script that khshim runs, exit with a status instead, or set SHIM_PASS_CREDENTIALS."
         )
     if isinstance(report, list):
-        report = failure([], settings.endpoint.server, lines_of(report))
+        editor = Editor(settings.endpoint.server, masker(os.environ, settings.mask))
+        report = failure([], editor, lines_of(report))
     now = time.monotonic()
     left = None if settings.deadline is None else settings.deadline - time.time()
     patience = Patience(time_to_deliver(None if left is None else now + left, now))

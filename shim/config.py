@@ -22,6 +22,7 @@ BOOLEANS = {
     "no": False,
 }
 
+URL = "an http:// or https:// URL"
 DURATION = "a duration such as 90s, 2m or 1m30s"
 SHELL_WORDS = "words quoted as in a shell"
 
@@ -83,7 +84,7 @@ class Settings:
     ) -> None:
         read = Reader(environ)
 
-        url = read.required("KH_REPORTING_URL", _is_url, "an http:// or https:// URL")
+        url = read.required("KH_REPORTING_URL", _is_url, URL)
         run_uuid = read.required(
             "KH_RUN_UUID", _is_token, "the run's uuid, as Kuberhealthy sets it"
         )
@@ -133,6 +134,13 @@ class Settings:
         ca_file = read.parsed(
             "SHIM_CA_FILE", _readable, None, "a PEM file this user can read"
         )
+        self.mask = read.parsed(
+            "SHIM_MASK", _names, list[str](), "names of variables such as DB_DSN,*_URL"
+        )
+        self.wait_for_server = read.parsed(
+            "SHIM_WAIT_FOR_SERVER", durations.parse, 0.0, DURATION
+        )
+        self.quit_url = read.parsed("SHIM_QUIT_URL", _url, None, URL)
         self.log_level = read.parsed(
             "SHIM_LOG_LEVEL", _one_of(LOG_LEVELS), "info", _list(LOG_LEVELS)
         )
@@ -177,6 +185,12 @@ def _is_url(value: str) -> bool:
     )
 
 
+def _url(value: str) -> str:
+    if not _is_url(value):
+        raise ValueError(value)
+    return value
+
+
 def _is_token(value: str) -> bool:
     """Tell whether `value` can go into an HTTP request as it is."""
     return value.isascii() and value.isprintable() and " " not in value
@@ -207,6 +221,13 @@ def _command(value: str) -> "list[str]":
     if not words:
         raise ValueError(value)
     return words
+
+
+def _names(value: str) -> "list[str]":
+    names = [name.strip() for name in value.split(",")]
+    if not all(names):
+        raise ValueError(value)
+    return names
 
 
 def _one_of(choices: "Sequence[str]") -> "Callable[[str], str]":

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import os
 import random
-import threading
 import time
 from enum import Enum
 from typing import NamedTuple
@@ -95,28 +93,18 @@ def deliver(endpoint: Endpoint, body: bytes, patience: Patience, log: Log) -> De
 
 
 def _attempt(endpoint: Endpoint, body: bytes, patience: Patience) -> Answer | Lost:
-    """POST once, bounded as a whole.
-
-    Name resolution takes no timeout, and a server that sends a byte now and then
-    never runs into one. So the POST happens in a thread, which is left behind when
-    its time is up.
-    """
+    """POST once, bounded as a whole: a server that drips bytes runs into no timeout."""
     results: list[Answer | Lost] = []
-    reader, writer = os.pipe()
 
     def work() -> None:
         try:
-            results.append(post(endpoint, body))
+            post(endpoint, body, results.append)
         except Exception as error:
-            results.append(Lost(f"the request failed ({error!r})", sent=True))
-        finally:
-            os.close(writer)
+            if not results:
+                results.append(Lost(f"the request failed ({error!r})", sent=True))
 
     limit = min(CONNECT_TIMEOUT + ANSWER_TIMEOUT[endpoint.server], patience.left())
-    try:
-        threading.Thread(target=work, daemon=True).start()
-    except RuntimeError:  # the limit on processes is reached
-        work()
-    patience.wait(limit, reader)
-    os.close(reader)
-    return results[0] if results else Lost(f"no answer within {limit:.1f} s", sent=True)
+    patience.call(work, limit)
+    return (
+        results[-1] if results else Lost(f"no answer within {limit:.1f} s", sent=True)
+    )

@@ -1,8 +1,10 @@
-"""Waiting with a limit that a terminating signal brings forward."""
+"""Waiting, and calling what may block, with a limit that a terminating signal brings forward."""
 
 from __future__ import annotations
 
+import os
 import select
+import threading
 import time
 from collections.abc import Callable
 from signal import Signals
@@ -47,6 +49,27 @@ class Patience:
                 return
             if ready:
                 self._take_signals()
+
+    def call(self, work: Callable[[], None], seconds: float) -> None:
+        """Call `work`, and come back when it is done or `seconds` are over.
+
+        For what takes no timeout of its own, such as name resolution: it happens in
+        a thread, which is left behind when its time is up. `work` must not raise.
+        """
+        reader, writer = os.pipe()
+
+        def run() -> None:
+            try:
+                work()
+            finally:
+                os.close(writer)
+
+        try:
+            threading.Thread(target=run, daemon=True).start()
+        except RuntimeError:  # the limit on processes is reached
+            run()
+        self.wait(seconds, reader)
+        os.close(reader)
 
     def _take_signals(self) -> None:
         if self._inbox is None:

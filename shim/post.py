@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import urllib3
@@ -38,8 +39,13 @@ class Lost(NamedTuple):
     sent: bool
 
 
-def post(endpoint: Endpoint, body: bytes) -> Answer | Lost:
+def post(
+    endpoint: Endpoint, body: bytes, note: Callable[[Answer | Lost], None]
+) -> None:
     """POST `body` once. The time of each step is limited, that of the whole is not.
+
+    `note` is told what came of it, of an error first without its words and then
+    with them: a server may send a status and then nothing for a long time.
 
     Proxy variables are ignored, since the server is in the cluster, and redirects
     are not followed, since the run's uuid would go to another host with them.
@@ -64,14 +70,16 @@ def post(endpoint: Endpoint, body: bytes) -> Answer | Lost:
                 preload_content=False,
                 decode_content=False,
             )
-            return Answer(
+            answer = Answer(
                 response.status,
                 response.headers.get("Retry-After", ""),
                 response.headers.get("Location", ""),
-                "" if response.status == 200 else _words(response),
             )
+            note(answer)
+            if answer.status != 200:
+                note(answer._replace(words=_words(response)))
     except HTTPError as error:
-        return _lost(error)
+        note(_lost(error))
 
 
 def _words(response: urllib3.BaseHTTPResponse) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from shim import signals
@@ -36,22 +36,51 @@ class Report(NamedTuple):
 
 
 PASSED = Report(True, [])
-NOTHING_CAPTURED = Captured([], 0, 0, [])
+NOTHING_CAPTURED = Captured([])
+
+
+class Editor:
+    """Makes a line of output fit to be shown on a server's status page.
+
+    `mask` takes the secrets out of a cleaned line, before it is cut: half of one
+    would not be found any more.
+    """
+
+    def __init__(self, server: Server, mask: Callable[[str], str]) -> None:
+        self._server = server
+        self._mask = mask
+
+    def lines(self, lines: Iterable[bytes]) -> list[str]:
+        """Return the non-blank lines, cleaned, masked, escaped, and cut at their ends."""
+        edited = (self._edit(line) for line in lines)
+        return [_cut(text) for text in edited if text.strip()]
+
+    def end_of_line(self, line: bytes) -> list[str]:
+        """Return the end of a line whose beginning is missing, or nothing if it is blank."""
+        text = self._edit(line)
+        return [_cut_beginning(text)] if text.strip() else []
+
+    def _edit(self, line: bytes) -> str:
+        text = self._mask(clean(line))
+        if self._server is Server.V2:
+            text = text.replace('"', "'")  # a khjob's labels do not even escape quotes
+        # The server puts errors into Prometheus labels without escaping backslashes.
+        return text.replace("\\", "\\\\")
 
 
 def failure(
-    sentences: Sequence[str], server: Server, output: Captured = NOTHING_CAPTURED
+    sentences: Sequence[str], editor: Editor, output: Captured = NOTHING_CAPTURED
 ) -> Report:
     """Return a failing report: a few sentences first, then the lines of `output`.
 
     Whatever goes in, what comes out is within the limits above and accepted by
-    both servers: sentences and lines are cleaned alike, blank ones are left out,
+    both servers: sentences and lines are edited alike, blank ones are left out,
     and where nothing remains a generic error stands in.
     """
-    first = _ready(
-        (sentence.encode("utf-8", "replace") for sentence in sentences), server
-    )
-    head, tail = _ready(output.head, server), _ready(output.tail, server)
+    first = editor.lines(sentence.encode("utf-8", "replace") for sentence in sentences)
+    head = editor.lines(output.head)
+    tail = editor.end_of_line(output.tail[0]) if output.cut else []
+    tail += editor.lines(output.tail[1:] if output.cut else output.tail)
     if not first and not head and not tail:
         first = [NO_MESSAGE]
     gap = output.lines_left_out
@@ -70,26 +99,24 @@ def failure(
 
 def lines_of(messages: Sequence[str]) -> Captured:
     """Return messages as output, for `failure`: each of their lines becomes an error."""
-    return Captured(
-        "\n".join(messages).encode("utf-8", "replace").split(b"\n"), 0, 0, []
-    )
+    return Captured("\n".join(messages).encode("utf-8", "replace").split(b"\n"))
 
 
 def judge(
     outcome: Outcome,
     *,
     ok_exit_codes: frozenset[int],
-    server: Server,
+    editor: Editor,
     stream: str,
     output: Captured,
     other_output: Captured,
-    hint: str,
+    hints: Sequence[str],
 ) -> Report:
     """Return the report on a script that ran.
 
     `output` is the stream that errors are taken from, named by `stream`;
-    `other_output` is looked at where that one is blank. `hint` is a further
-    sentence on the likely cause of a failure, or "".
+    `other_output` is looked at where that one is blank. `hints` are further
+    sentences, on the likely cause of a failure.
     """
     sentences = []
     if outcome.ending is not Ending.EXITED:
@@ -102,19 +129,7 @@ def judge(
         )
     if not _last_line(output):
         sentences.append(_silent_sentence(outcome, stream, _last_line(other_output)))
-    return failure([*sentences, hint], server, output)
-
-
-def _ready(lines: Iterable[bytes], server: Server) -> list[str]:
-    """Return the non-blank lines, cleaned, escaped and cut."""
-    return [_cut(_escape(text, server)) for text in map(clean, lines) if text]
-
-
-def _escape(text: str, server: Server) -> str:
-    """Protect the server's Prometheus labels, which it fills without escaping backslashes."""
-    if server is Server.V2:
-        text = text.replace('"', "'")  # a khjob's labels do not even escape quotes
-    return text.replace("\\", "\\\\")
+    return failure([*sentences, *hints], editor, output)
 
 
 def _cut(text: str) -> str:
@@ -124,6 +139,13 @@ def _cut(text: str) -> str:
     if (len(text) - len(text.rstrip("\\"))) % 2:
         text = text[:-1]  # never half of a doubled backslash
     return text + CUT
+
+
+def _cut_beginning(text: str) -> str:
+    text = text[len(CUT) - MAX_LINE_LENGTH :]
+    if (len(text) - len(text.lstrip("\\"))) % 2:
+        text = text[1:]
+    return CUT + text
 
 
 def _shortened(

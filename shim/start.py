@@ -11,11 +11,15 @@ from shim.budget import Budget
 from shim.config import Settings, script_environment
 from shim.durations import show
 from shim.protocol import Server
+from shim.signals import name
 from shim.spawn import Child, spawn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from shim.readiness import Wait
+    from shim.signals import SignalInbox
 
 
 class Start:
@@ -23,43 +27,73 @@ class Start:
 
     `child` is None where the script was not started: because settings are wrong
     (`settings.problems`), or for the reason that the sentence `obstacle` gives.
+    `wait` is what came of waiting for the server, where that was asked for.
     """
 
-    def __init__(self, settings: Settings, budget: Budget) -> None:
+    def __init__(self, environ: "Mapping[str, str]", settings: Settings) -> None:
+        self.environ = environ
         self.settings = settings
-        self.budget = budget
-        self.path = settings.script
         self.server = settings.endpoint.server if settings.endpoint else Server.V3
+        self.path = settings.script
         self.child: Child | None = None
         self.obstacle = ""
+        self.wait: Wait | None = None
+        self.take_the_time()
+
+    def take_the_time(self) -> None:
+        """Divide what is left until the deadline from now on."""
+        self.unix_now, self.monotonic_now = time.time(), time.monotonic()
+        self.budget = Budget(
+            self.settings, unix_now=self.unix_now, monotonic_now=self.monotonic_now
+        )
+
+    def terminate_at_unix(self) -> "float | None":
+        """Return the unix time of the script's SIGTERM."""
+        at = self.budget.terminate_at
+        return None if at is None else at - self.monotonic_now + self.unix_now
 
 
-def start(environ: "Mapping[str, str]", command: "Sequence[str]") -> Start:
+def start(
+    environ: "Mapping[str, str]", command: "Sequence[str]", inbox: "SignalInbox"
+) -> Start:
     """Read the settings and start the script, or find out why it cannot be started."""
     settings = Settings(environ, command)
-    unix_now = time.time()
-    begun = Start(
-        settings, Budget(settings, unix_now=unix_now, monotonic_now=time.monotonic())
-    )
+    begun = Start(environ, settings)
     if settings.problems:
         return begun
-    budget = begun.budget
-    left = budget.time_left(budget.started_at)
+    left = begun.budget.time_left(begun.monotonic_now)
     if left is not None and left <= 0:
         begun.obstacle = (
             f"The check's deadline had passed {show(-left)} before khshim began, so the script was"
             " not started: scheduling and pulling the image took longer than the check's timeout."
         )
         return begun
-    terminate_at = budget.terminate_at
-    if terminate_at is not None:
-        terminate_at += unix_now - budget.started_at
-    child_environ = script_environment(
-        environ, pass_credentials=settings.pass_credentials, terminate_at=terminate_at
-    )
+    if settings.wait_for_server and settings.endpoint is not None:
+        from shim.readiness import (
+            wait_for_server,
+        )  # slow to import, and seldom asked for
+
+        begun.wait = wait_for_server(
+            settings.endpoint, settings.wait_for_server, left, inbox
+        )
+        if begun.wait.stopped_by is not None:
+            begun.obstacle = (
+                f"khshim was told to stop by {name(begun.wait.stopped_by)} while it waited for"
+                " Kuberhealthy, so the script was not started."
+            )
+            return begun
+        begun.take_the_time()
     try:
         begun.path = script.find(settings.script)
-        begun.child = _spawn(begun.path, settings, child_environ)
+        begun.child = _spawn(
+            begun.path,
+            settings,
+            script_environment(
+                environ,
+                pass_credentials=settings.pass_credentials,
+                terminate_at=begun.terminate_at_unix(),
+            ),
+        )
     except script.StartError as error:
         begun.obstacle = str(error)
     return begun

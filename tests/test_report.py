@@ -15,16 +15,24 @@ from shim.report import (
     MAX_LINE_LENGTH,
     MAX_LINES,
     PASSED,
+    NOTHING_CAPTURED,
+    Editor,
     Report,
-    failure,
     lines_of,
 )
+from shim.report import failure as edited_failure
 
 SERVERS = list(Server)
 
 
+def failure(
+    sentences: list[str], server: Server, output: Captured = NOTHING_CAPTURED
+) -> Report:
+    return edited_failure(sentences, Editor(server, lambda text: text), output)
+
+
 def of_lines(*lines: bytes) -> Captured:
-    return Captured(list(lines), 0, 0, [])
+    return Captured(list(lines))
 
 
 def accepted(report: Report, server: Server) -> bool:

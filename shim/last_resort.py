@@ -1,0 +1,83 @@
+"""What is left to do when khshim itself has failed: no run may end in silence."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+import traceback
+from collections.abc import Mapping
+from datetime import datetime, timezone
+
+from shim import exits
+from shim.spawn import Child
+
+
+def describe(error: Exception) -> str:
+    """Return a sentence on a bug, with the place where it showed."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return (
+        "khshim itself failed, which is a bug in it, not in the script:"
+        f" {type(error).__name__}: {error} ({os.path.basename(frame.filename)},"
+        f" line {frame.lineno}). The pod's log says more."
+    )
+
+
+def kill_group(child: Child | None) -> None:
+    """Kill what was started, if anything was."""
+    if child is not None:
+        try:
+            os.killpg(child.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+
+
+def give_up(error: Exception, environ: Mapping[str, str], child: Child | None) -> int:
+    """End the script, log the bug, report it as far as that still works; return EX_SOFTWARE.
+
+    Depends on as little as it can: what failed may be the logger or an import.
+    """
+    kill_group(child)
+    _write("bug", describe(error), "".join(traceback.format_exception(error)))
+    try:
+        _report(describe(error), environ)
+    except Exception as second:
+        _write("report_undelivered", f"The bug could not be reported: {second!r}")
+    return exits.BUG
+
+
+def _write(event: str, message: str, details: str = "") -> None:
+    line = {
+        "timestamp": datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
+        "level": "error",
+        "message": message,
+        "event": event,
+        "traceback": details,
+    }
+    try:
+        os.write(2, f"{json.dumps(line)}\n".encode())
+    except OSError:
+        pass  # the exit status is all that is left
+
+
+def _report(sentence: str, environ: Mapping[str, str]) -> None:
+    # Here and not above: one of these may be what has failed.
+    from shim.config import Settings
+    from shim.delivery import deliver, time_to_deliver
+    from shim.log import silent
+    from shim.mask import masker
+    from shim.patience import Patience
+    from shim.report import Editor, failure
+
+    settings = Settings(environ)
+    if settings.endpoint is None:
+        return
+    now = time.monotonic()
+    left = None if settings.deadline is None else settings.deadline - time.time()
+    report = failure(
+        [sentence], Editor(settings.endpoint.server, masker(environ, settings.mask))
+    )
+    patience = Patience(time_to_deliver(None if left is None else now + left, now))
+    delivery = deliver(settings.endpoint, report.body(), patience, silent)
+    _write("report", f"{delivery.result.value}: {delivery.reason}")

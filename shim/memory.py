@@ -1,0 +1,61 @@
+"""What the kernel says of the memory limit: cgroup v1 and v2, cgroups(7)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+ROOT = "/sys/fs/cgroup"
+# v1 shows "no limit" as a number of this size (PAGE_COUNTER_MAX).
+UNLIMITED = 1 << 60
+
+
+class MemoryCgroup(NamedTuple):
+    """The files of the memory cgroup of this process."""
+
+    events: str
+    limit: str
+
+    def kills(self) -> int:
+        """Return how many processes were killed for memory, 0 where it cannot be read."""
+        for line in _read(self.events).splitlines():
+            if line.startswith("oom_kill "):
+                return int(line.split()[1])
+        return 0
+
+    def limit_bytes(self) -> int | None:
+        """Return the limit, None where there is none or it cannot be read."""
+        text = _read(self.limit).strip()
+        return int(text) if text.isdecimal() and int(text) < UNLIMITED else None
+
+
+def memory_cgroup() -> MemoryCgroup | None:
+    """Return this process's memory cgroup, or None where none can be seen.
+
+    In a container /proc/self/cgroup may name a path of the host, while the
+    container's own cgroup is mounted at the root.
+    """
+    for line in _read("/proc/self/cgroup").splitlines():
+        _, controllers, path = line.split(":", 2)
+        if "memory" in controllers.split(","):
+            base, events, limit = (
+                f"{ROOT}/memory",
+                "memory.oom_control",
+                "memory.limit_in_bytes",
+            )
+        elif controllers == "":
+            base, events, limit = ROOT, "memory.events", "memory.max"
+        else:
+            continue
+        for folder in (base + path, base):
+            group = MemoryCgroup(f"{folder}/{events}", f"{folder}/{limit}")
+            if _read(group.events):
+                return group
+    return None
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path) as file:
+            return file.read()
+    except OSError:
+        return ""

@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+import base64
+import subprocess
+from collections.abc import Callable
+from urllib.parse import quote, quote_plus
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shim.clean import clean
+from shim.mask import masker
+from tests.conftest import Shim
+
+Write = Callable[..., str]
+SECRET = "hunter2/+ü'x\"y"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "DB_PASSWORD",
+        "PASSWORDS",
+        "GITHUB_TOKEN",
+        "TOKEN",
+        "MY_SECRET_1",
+        "API_KEY",
+        "api_key",
+        "DSN",
+    ],
+)
+def test_names_that_look_secret(name: str) -> None:
+    assert masker({name: SECRET}, ["DSN"])(f"a {SECRET} b") == "a [masked] b"
+
+
+@pytest.mark.parametrize("name", ["PATH", "KEYBOARD", "USER", "API_KEY_ID"])
+def test_names_that_do_not(name: str) -> None:
+    assert masker({name: SECRET}, ["DSN"])(SECRET) == SECRET
+
+
+def test_patterns_of_ones_own() -> None:
+    mask = masker({"SHOP_URL": "postgres://u:p@db", "LEVEL": "verbose"}, ["*_url"])
+    assert mask("postgres://u:p@db verbose") == "[masked] verbose"
+
+
+def test_short_values_are_left_alone() -> None:
+    assert masker({"TOKEN": "12345"})("12345") == "12345"
+    assert masker({"TOKEN": "123456"})("x123456x") == "x[masked]x"
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        quote(SECRET, safe=""),
+        quote(SECRET),
+        quote_plus(SECRET),
+        quote(SECRET, safe="").lower(),
+        SECRET.replace("'", "'\\''"),
+        base64.b64encode(SECRET.encode()).decode(),
+        base64.urlsafe_b64encode(SECRET.encode()).decode(),
+    ],
+)
+def test_encoded(shown: str) -> None:
+    text = masker({"TOKEN": SECRET})(f"<{shown}>")
+    assert text.startswith("<[masked]") and len(text) <= len("<[masked]==>")
+
+
+@given(
+    st.text("abcXYZ019/+-_ü", min_size=8, max_size=60),
+    st.binary(max_size=9),
+    st.binary(max_size=9),
+)
+def test_inside_a_longer_base64_text(secret: str, before: bytes, after: bytes) -> None:
+    mask = masker({"TOKEN": secret})
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        encoded = encode(before + secret.encode() + after).decode()
+        shown = mask(encoded)
+        assert "[masked]" in shown
+        # What is left of it at the edges holds less than a whole character on each side.
+        rest = shown.replace("[masked]", "")
+        assert len(rest) <= -(-8 * len(before) // 6) + -(-8 * len(after) // 6) + 4
+
+
+def test_base64_in_lines() -> None:
+    secret = "long secret " * 20
+    environ = {"TOKEN": secret}
+    result = subprocess.run(
+        ["base64"], input=secret.encode(), capture_output=True, check=True
+    )
+    for line in result.stdout.decode().splitlines():
+        assert "[masked]" in masker(environ)(line)
+
+
+def test_a_value_of_several_lines_is_masked_line_by_line() -> None:
+    mask = masker({"TLS_KEY": "-----BEGIN-----\nMIIEpAIBAAK\nabc\n"})
+    assert mask("MIIEpAIBAAK") == "[masked]"
+    assert mask("abc") == "abc"
+
+
+@given(st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=6))
+def test_any_value_is_found_in_a_cleaned_line(secret: str) -> None:
+    mask = masker({"TOKEN": secret})
+    shown = clean(f"<{secret}>".encode())
+    text = clean(secret.strip().encode())
+    if len(text) >= 6:
+        assert text not in mask(shown).replace("[masked]", "")
+
+
+def test_colour_codes_inside_do_not_hide_it() -> None:
+    assert (
+        masker({"TOKEN": "secret-value"})(clean(b"secret\x1b[1m-val\x1b[0mue"))
+        == "[masked]"
+    )
+
+
+@pytest.mark.parametrize("position", [980, 990, 995, 999, 1005])
+def test_across_the_limit_of_a_line(
+    shim: Shim, python_script: Write, position: int
+) -> None:
+    path = python_script(
+        "import os, sys\n"
+        f"sys.exit('x' * {position} + os.environ['MY_TOKEN'] + 'y' * 500)\n"
+    )
+    [error] = shim.run(path, env={"MY_TOKEN": "a-rather-secret-value"}).errors
+    assert "a-ra" not in error and len(error) <= 1000
+
+
+@pytest.mark.parametrize("position", [890, 895, 899, 905, 985, 995, 1010])
+def test_at_the_beginning_of_a_cut_line(
+    shim: Shim, python_script: Write, position: int
+) -> None:
+    path = python_script(
+        "import os, sys\n"
+        f"sys.exit('x' * 300_000 + os.environ['MY_TOKEN'] + 'y' * {position})\n"
+    )
+    run = shim.run(path, env={"MY_TOKEN": "a-rather-secret-value"})
+    assert not any("value" in error or "secret" in error for error in run.errors)
+
+
+def test_a_trace_is_masked_in_the_report_and_the_log_line_of_khshim(
+    shim: Shim, script: Write
+) -> None:
+    path = script(
+        '#!/bin/bash -x\ncurl -H "Authorization: $API_TOKEN" nowhere: 2>/dev/null\nexit 1\n'
+    )
+    run = shim.run(path, env={"API_TOKEN": "correct horse"})
+    assert any("[masked]" in error for error in run.errors)
+    assert not any("correct horse" in error for error in run.errors)
+    assert "correct horse" not in run.event("script_exited")["message"]
+    assert b"correct horse" in run.stderr  # the script's own output stays as it is
+
+
+def test_sentences_are_masked_too(shim: Shim) -> None:
+    run = shim.run("/no/s3cret-folder/x", env={"A_SECRET": "s3cret-folder"})
+    assert "s3cret" not in run.errors[0]

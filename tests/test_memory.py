@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from shim.memory import MemoryCgroup, memory_cgroup
+from tests.conftest import Shim
+
+Write = Callable[..., str]
+V1 = Path("/sys/fs/cgroup/memory")
+V2 = Path("/sys/fs/cgroup")
+
+
+@pytest.mark.parametrize(
+    ("events", "limit", "kills", "limit_bytes"),
+    [
+        ("low 0\nmax 4\noom 1\noom_kill 1\n", "67108864\n", 1, 67108864),
+        ("low 0\noom_kill 0\n", "max\n", 0, None),
+        (
+            "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n",
+            "9223372036854771712\n",
+            2,
+            None,
+        ),
+        ("", "", 0, None),
+    ],
+)
+def test_both_versions(
+    tmp_path: Path, events: str, limit: str, kills: int, limit_bytes: int | None
+) -> None:
+    (tmp_path / "events").write_text(events)
+    (tmp_path / "limit").write_text(limit)
+    group = MemoryCgroup(str(tmp_path / "events"), str(tmp_path / "limit"))
+    assert (group.kills(), group.limit_bytes()) == (kills, limit_bytes)
+
+
+def test_nothing_to_read() -> None:
+    group = MemoryCgroup("/no/such/file", "/no/such/file")
+    assert (group.kills(), group.limit_bytes()) == (0, None)
+
+
+def test_this_process_has_one() -> None:
+    if not (
+        V1.is_dir()
+        or (V2 / "memory.max").exists()
+        or (V2 / "cgroup.controllers").exists()
+    ):
+        pytest.skip("no memory cgroup is mounted here")
+    group = memory_cgroup()
+    assert group is not None and group.kills() >= 0
+
+
+@pytest.fixture
+def limited() -> Iterator[Path]:
+    """A memory cgroup with a limit of 64 MiB."""
+    if os.access(V1 / "memory.limit_in_bytes", os.W_OK):
+        group, limit = V1 / f"khshim-test-{os.getpid()}", "memory.limit_in_bytes"
+    elif (
+        os.access(V2 / "cgroup.subtree_control", os.W_OK)
+        and "memory" in (V2 / "cgroup.subtree_control").read_text()
+    ):
+        group, limit = V2 / f"khshim-test-{os.getpid()}", "memory.max"
+    else:
+        pytest.skip("needs a memory cgroup that can be written")
+    group.mkdir()
+    (group / limit).write_text(str(64 * 1024 * 1024))
+    yield group
+    group.rmdir()
+
+
+@pytest.mark.parametrize("within", ["", "ulimit -c 0; "])
+def test_a_script_killed_for_memory(
+    shim: Shim, script: Write, limited: Path, within: str
+) -> None:
+    """The script itself, and a command in it."""
+    command = "python3 -c 'x = bytearray(200_000_000)'"
+    path = script(f"#!/bin/bash\n{within + command if within else 'exec ' + command}\n")
+    join = f'echo $$ > {limited}/cgroup.procs && exec "$@"'
+    run = shim.run(path, prefix=["sh", "-c", join, "sh"])
+    assert run.exit_status == 0
+    kernel = [error for error in run.errors if error.startswith("The kernel killed")]
+    assert kernel == [
+        "The kernel killed a process here because the memory limit of 64 MiB was reached:"
+        " raise resources.limits.memory, or make the script use less."
+    ]
+    if not within:
+        assert run.errors[0].startswith("The script died of SIGKILL")
