@@ -69,13 +69,13 @@ def run(command: "Sequence[str]") -> int:
     # The order is the point. As PID 1 a signal without a handler is lost, so the
     # inbox is first. The script is started by modules that import quickly; what is
     # slow (the logger, urllib3) is imported while it runs.
-    from shim.signals import SignalInbox
-
-    inbox = SignalInbox()
-    from shim.start import start
-
     begun = None
     try:
+        from shim.signals import SignalInbox
+
+        inbox = SignalInbox()
+        from shim.start import start
+
         begun = start(os.environ, command, inbox)
         from shim.finish import finish
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from shim import exits, signals
 from shim.capture import ScriptOutput
 from shim.last_resort import describe, kill_group
+from shim.escalation import StoppedBy
 from shim.log import open_log
 from shim.mask import masker
 from shim.memory import MemoryCgroup, memory_cgroup
@@ -35,22 +36,33 @@ if TYPE_CHECKING:
 
 # Seconds that a slow reader of khshim's own output gets at the very end.
 OUTPUT_DRAIN = 1.0
+# At least so many seconds are left for the report after a signal to stop.
+AFTER_STOP = 5.0
 
 
 def finish(begun: Start, inbox: SignalInbox) -> int:
     """See the script to its end, report, and return khshim's exit status."""
+    preload = threading.Thread(target=_preload, daemon=True)
     if begun.child is not None:
-        _import_in_background("shim.delivery")
-    return _Run(begun, inbox).finish()
+        try:
+            preload.start()
+        except RuntimeError:
+            pass  # the limit on processes is reached: it is imported when it is needed
+    run = _Run(begun, inbox)
+    report, status = run.report_or_bug()
+    if preload.ident is not None:
+        preload.join()
+    delivered = run.deliver_and_quit(report)
+    run.drain_output()
+    return status or delivered
 
 
-def _import_in_background(module: str) -> None:
+def _preload() -> None:
+    """Import what delivers, in the script's shadow."""
     try:
-        threading.Thread(
-            target=importlib.import_module, args=(module,), daemon=True
-        ).start()
-    except RuntimeError:
-        pass  # the limit on processes is reached: it is imported when it is needed
+        importlib.import_module("shim.delivery")
+    except Exception:
+        pass  # it will fail again where it is needed, and be told there
 
 
 class _Run:
@@ -62,6 +74,9 @@ class _Run:
         self._settings = settings
         self._budget = begun.budget
         self._inbox = inbox
+        self._was_told_to_stop = (
+            begun.wait is not None and begun.wait.stopped_by is not None
+        )
         self._stdout, self._stderr = Sink(1), Sink(2)
         self._log = open_log(
             self._stderr,
@@ -73,25 +88,29 @@ class _Run:
         )
         self._editor = Editor(begun.server, masker(begun.environ, settings.mask))
 
-    def finish(self) -> int:
+    def report_or_bug(self) -> tuple[Report, int]:
+        """Return the report, and an exit status that outweighs the delivery's, or 0."""
         try:
-            report, status = self._report()
+            return self._report()
         except Exception as error:
             kill_group(self._begun.child)
-            report, status = failure([self._log_bug(error)], self._editor), exits.BUG
+            return failure([self._log_bug(error)], self._editor), exits.BUG
+
+    def deliver_and_quit(self, report: Report) -> int:
+        """Deliver the report, then end the sidecar; return the exit status."""
         try:
-            delivered = self._deliver(report)
-            status = status or delivered
+            status = self._deliver(report)
             if self._settings.quit_url is not None:
                 self._quit(self._settings.quit_url)
-        except (
-            Exception
-        ) as error:  # too late to be reported: one report there was already
+        except Exception as error:  # not reported: there may be a report already
             self._log_bug(error)
             status = exits.BUG
+        return status
+
+    def drain_output(self) -> None:
+        """Give a slow reader of khshim's own output a last chance."""
         for sink in (self._stdout, self._stderr):
             sink.drain(OUTPUT_DRAIN)
-        return status
 
     def _log_bug(self, error: Exception) -> str:
         sentence = describe(error)
@@ -99,7 +118,6 @@ class _Run:
         return sentence
 
     def _report(self) -> tuple[Report, int]:
-        """Return the report, and an exit status that outweighs the delivery's, or 0."""
         begun, problems = self._begun, self._settings.problems
         if problems:
             for problem in problems:
@@ -162,6 +180,7 @@ class _Run:
                 signal=signum.name,
             ),
         ).run()
+        self._was_told_to_stop = outcome.stopped_by is StoppedBy.SIGNAL
         hints = []
         if memory and memory.kills() > kills_before:
             hints.append(_killed_for_memory(memory))
@@ -210,12 +229,16 @@ class _Run:
                 logging.ERROR,
             )
             return exits.WRONG_SETTINGS
-        # Here it is either loaded already, or this waits for the thread that loads it.
         from shim.delivery import Result, deliver, time_to_deliver
 
         started_at = time.monotonic()
+        until = time_to_deliver(self._budget.deadline, started_at)
+        if self._was_told_to_stop:  # whoever did will not wait much longer
+            until = min(
+                until, started_at + max(self._settings.grace_period, AFTER_STOP)
+            )
         patience = Patience(
-            time_to_deliver(self._budget.deadline, started_at),
+            until,
             self._inbox,
             self._settings.grace_period,
             lambda signum: self._log(

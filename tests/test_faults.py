@@ -1,0 +1,479 @@
+"""Hostile scripts, hostile surroundings: each fault of docs/RELIABILITY.md that has no file of its own."""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import KHSHIM, Run, Shim, wait_until_gone
+from tests.test_stopping import LISTENER, lines, pid_1
+
+Write = Callable[..., str]
+MakeShim = Callable[..., Shim]
+
+
+# Scripts
+
+
+def test_a_thousand_children_that_ignore_sigterm(
+    shim: Shim, python_script: Write
+) -> None:
+    path = python_script(
+        "import os, signal, sys\n"
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "pids = []\n"
+        "for _ in range(1000):\n"
+        "    if (pid := os.fork()) == 0:\n"
+        "        while True: signal.pause()\n"
+        "    pids.append(pid)\n"
+        "print(*pids, flush=True)\n"
+        "while True: signal.pause()\n"
+    )
+    env = {"SHIM_GRACE_PERIOD": "200ms"}
+    process = shim.start(path, env=env)
+    pids = lines(process)().split()
+    process.terminate()
+    run = shim.finish(process)
+    assert "was killed" in run.errors[0]
+    for pid in pids:
+        wait_until_gone(int(pid))
+
+
+@pytest.mark.parametrize("megabytes", [200])
+@pytest.mark.parametrize(
+    ("chunk", "shown"),
+    [("x" * 100, 3), ("\\n", 1), ("line\\n", 64), ("\\0\\xff\\n", 64)],
+)
+def test_floods(
+    shim: Shim, python_script: Write, megabytes: int, chunk: str, shown: int
+) -> None:
+    path = python_script(
+        f"import os, sys\nchunk = (b'{chunk}' * 65536)[:65536]\n"
+        f"for _ in range({megabytes} * 16): os.write(2, chunk)\n"
+        "sys.exit(1)\n"
+    )
+    run = shim.run(path, stderr=subprocess.DEVNULL)
+    assert len(run.errors) in (shown, shown + 1)
+
+
+@pytest.mark.parametrize(
+    ("output", "errors"),
+    [
+        ("b'\\xff\\xfe\\xfd'", ["\ufffd\ufffd\ufffd"]),
+        ("'\\ud800'.encode('utf-8', 'surrogatepass')", ["\ufffd\ufffd\ufffd"]),
+        ("b'a\\0b'", ["ab"]),
+        ("b'\\x1b[31m' * 10_000 + b'red'", ["red"]),
+        (
+            "b''.join(b'%d%%\\r' % n for n in range(5000)) + b'\\nfailed'",
+            ["4999%", "failed"],
+        ),
+        ("'€'.encode()[:2], '€'.encode()[2:]", ["€"]),
+        (
+            "b'\\r\\n' * 100",
+            ["The script exited with status 1 and wrote nothing to stderr."],
+        ),
+    ],
+)
+def test_odd_bytes(
+    shim: Shim, python_script: Write, output: str, errors: list[str]
+) -> None:
+    path = python_script(
+        f"import os, sys\noutput = {output}\n"
+        "for part in output if isinstance(output, tuple) else [output]:\n"
+        "    while part: part = part[os.write(2, part):]\n"
+        "sys.exit(1)\n"
+    )
+    assert shim.run(path).errors == errors
+
+
+def test_a_script_that_reads_stdin_gets_none(shim: Shim, script: Write) -> None:
+    run = shim.run(
+        script("#!/bin/sh\ncat; read x || echo none\n"), stdin=subprocess.PIPE
+    )
+    assert run.stdout == b"none\n"
+
+
+def test_a_script_that_deletes_itself_and_goes_away(shim: Shim, script: Write) -> None:
+    run = shim.run(script('#!/bin/sh\ncd /; rm -- "$0"; echo gone >&2; exit 1\n'))
+    assert run.errors == ["gone"]
+
+
+@pytest.mark.parametrize("name", ["TERM", "USR1", "HUP"])
+def test_a_script_that_signals_its_parent(shim: Shim, script: Write, name: str) -> None:
+    run = shim.run(script(f"#!/bin/sh\nkill -{name} $PPID\nexec sleep 1000\n"))
+    word = "died of SIGUSR1" if name == "USR1" else f"told to stop by SIG{name}"
+    assert word in run.errors[0]
+
+
+def test_a_script_that_stops_pid_1(shim: Shim, script: Write) -> None:
+    """The kernel does not stop PID 1 from inside; elsewhere nobody could continue it."""
+    run = shim.run(script("#!/bin/sh\nkill -STOP $PPID\nexit 0\n"), prefix=pid_1())
+    assert run.ok
+
+
+@pytest.mark.parametrize("status", [1, 2, 77, 125, 126, 127, 128, 129, 143, 255])
+def test_exit_statuses(shim: Shim, script: Write, status: int) -> None:
+    run = shim.run(script(f"#!/bin/sh\nexit {status}\n"))
+    assert f"exited with status {status}" in run.errors[0]
+
+
+# Time
+
+
+def test_ends_milliseconds_before_or_after_its_limit(
+    make_shim: MakeShim, script: Write
+) -> None:
+    for delay in ("0.28", "0.30", "0.32"):
+        shim = make_shim()
+        run = shim.run(
+            script(f"#!/bin/sh\nsleep {delay}\n"), env={"SHIM_TIMEOUT": "300ms"}
+        )
+        timed_out = [line for line in run.log if line["event"] == "script_timed_out"]
+        assert run.ok is not bool(timed_out)
+
+
+@pytest.mark.parametrize("jump", [3600, -3600])
+def test_the_wall_clock_jumps_during_the_run(
+    make_shim: MakeShim, python_script: Write, tmp_path: Path, jump: int
+) -> None:
+    """The interpreter's clock is set once the script runs; the budget must not notice."""
+    shim = make_shim(timeout=6)
+    hook = tmp_path / "hook"
+    hook.mkdir()
+    (hook / "sitecustomize.py").write_text(
+        "import os, sys, time\n"
+        "if 'shim' in ' '.join(sys.orig_argv):\n"
+        "    real = time.time\n"
+        f"    time.time = lambda: real() + ({jump} if os.path.exists({str(tmp_path / 'started')!r}) else 0)\n"
+    )
+    path = python_script(f"open({str(tmp_path / 'started')!r}, 'w')\n" + LISTENER)
+    run = shim.run(path, "SIGTERM", "1", env={"PYTHONPATH": str(hook)})
+    assert run.errors[0].startswith("Timed out: the script was still running after ")
+    assert 1 < run.event("script_timed_out")["duration_s"] < 6
+
+
+@pytest.mark.parametrize("deadline", ["abc", "nan", "1e999", "--1", "0x10"])
+def test_a_deadline_that_is_no_number(shim: Shim, deadline: str) -> None:
+    run = shim.run("/bin/true", env={"KH_CHECK_RUN_DEADLINE": deadline})
+    assert run.exit_status == 78
+    assert run.errors[0].startswith(
+        f'KH_CHECK_RUN_DEADLINE is "{deadline}"; expected unix seconds'
+    )
+
+
+@pytest.mark.parametrize("seconds", [0.5, 1.0, 100 * 365 * 86400.0])
+def test_near_and_far_deadlines(make_shim: MakeShim, seconds: float) -> None:
+    shim = make_shim(timeout=60)
+    run = shim.run(
+        "/bin/true", env={"KH_CHECK_RUN_DEADLINE": str(time.time() + seconds)}
+    )
+    assert run.exit_status == 0
+
+
+# khshim itself
+
+
+def test_no_file_descriptors_left(make_shim: MakeShim, script: Write) -> None:
+    """Each run says what happened: by a report, or by its log and exit status."""
+    path = script("#!/bin/sh\nexit 0\n")
+    endings = set()
+    for limit in range(4, 16):
+        shim = make_shim()
+        process = shim.start(path, prefix=["prlimit", f"--nofile={limit}"])
+        _, stderr = process.communicate()
+        shim.check_requests()
+        endings.add(process.returncode)
+        assert shim.receiver.stored is not None or (
+            process.returncode != 0 and stderr
+        ), limit
+    assert 0 in endings  # enough at last
+
+
+def limited_processes(limit: int) -> list[str]:
+    """The command that puts what follows into a cgroup with a limit on processes."""
+    group = Path("/sys/fs/cgroup/pids")
+    if not os.access(group / "cgroup.procs", os.W_OK):
+        pytest.skip("needs a pids cgroup (v1) that can be written")
+    own = group / f"khshim-test-{os.getpid()}-{limit}"
+    own.mkdir(exist_ok=True)
+    (own / "pids.max").write_text(str(limit))
+    return ["sh", "-c", f'echo $$ > {own}/cgroup.procs && exec "$@"', "sh"]
+
+
+@pytest.fixture
+def pids_cgroups() -> Iterator[None]:
+    yield
+    for group in Path("/sys/fs/cgroup/pids").glob(f"khshim-test-{os.getpid()}-*"):
+        group.rmdir()
+
+
+def test_the_limit_on_processes_is_reached(
+    make_shim: MakeShim, script: Write, pids_cgroups: None
+) -> None:
+    path = script("#!/bin/sh\nexit 0\n")
+    run = make_shim().run(path, prefix=limited_processes(1))
+    assert "the limit on processes is reached" in run.errors[0]
+    for limit in (2, 3):
+        assert make_shim().run(path, prefix=limited_processes(limit)).ok
+
+
+def test_32_mib_of_memory_are_enough(shim: Shim, script: Write) -> None:
+    group = Path("/sys/fs/cgroup/memory")
+    if not os.access(group / "cgroup.procs", os.W_OK):
+        pytest.skip("needs a memory cgroup (v1) that can be written")
+    own = group / f"khshim-test-32-{os.getpid()}"
+    own.mkdir()
+    (own / "memory.limit_in_bytes").write_text(str(32 * 2**20))
+    path = script("#!/bin/sh\nyes | head -c 100000000 >&2; exit 1\n")
+    try:
+        join = f'echo $$ > {own}/cgroup.procs && exec "$@"'
+        run = shim.run(path, prefix=["sh", "-c", join, "sh"], stderr=subprocess.DEVNULL)
+        assert run.errors[0] == "y" and len(run.errors) == 64
+    finally:
+        own.rmdir()
+
+
+def test_without_proc(shim: Shim, script: Write) -> None:
+    path = script("#!/bin/sh\necho out; echo failed >&2; exit 1\n")
+    unmount = ["sh", "-c", 'umount -l /proc && exec "$@"', "sh"]
+    run = shim.run(path, prefix=[*pid_1(), *unmount])
+    assert run.errors == ["failed"]
+    assert run.stdout == b"out\n"
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        "shim.start",
+        "shim.config",
+        "shim.finish",
+        "shim.log",
+        "shim.capture",
+        "shim.supervise",
+        "shim.report",
+    ],
+)
+def test_a_bug_anywhere_is_reported_or_logged(
+    shim: Shim, script: Write, tmp_path: Path, broken: str
+) -> None:
+    """A module that cannot be imported stands for any bug in it."""
+    hook = tmp_path / "hook"
+    hook.mkdir()
+    (hook / "sitecustomize.py").write_text(
+        "import sys\n"
+        "if 'shim' in ' '.join(sys.orig_argv):\n"
+        "    class Broken:\n"
+        "        def find_spec(self, name, path=None, target=None):\n"
+        f"            if name == {broken!r}: raise RuntimeError('broken on purpose')\n"
+        "    sys.meta_path.insert(0, Broken())\n"
+    )
+    run = shim.run(
+        script("#!/bin/sh\nexec sleep 1000\n"), env={"PYTHONPATH": str(hook)}
+    )
+    assert run.exit_status == 70
+    assert "broken on purpose" in run.event("bug")["message"]
+    if run.report is not None:
+        assert "khshim itself failed" in run.errors[0]
+    else:  # what is broken is needed for a report as well
+        assert "could not be reported" in run.event("report_undelivered")["message"]
+
+
+def test_without_urllib3(shim: Shim, script: Write, tmp_path: Path) -> None:
+    hook = tmp_path / "hook"
+    hook.mkdir()
+    (hook / "sitecustomize.py").write_text(
+        "import sys\nif 'shim' in ' '.join(sys.orig_argv): sys.modules['urllib3'] = None\n"
+    )
+    run = shim.run(script("#!/bin/sh\nexit 0\n"), env={"PYTHONPATH": str(hook)})
+    assert run.exit_status == 70
+    assert "urllib3" in run.event("bug")["message"]
+
+
+# Fresh nodes and service meshes
+
+
+def test_waiting_for_a_server_that_comes_up(shim: Shim, script: Write) -> None:
+    """The script starts only once the server's port accepts connections."""
+    port = shim.receiver.endpoint.url.split(":")[2].split("/")[0]
+    with socket.socket() as reserved:
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        reserved.bind(("127.0.0.1", 0))
+        late = f"http://127.0.0.1:{reserved.getsockname()[1]}/check"
+        path = script("#!/bin/sh\necho started\n")
+        process = shim.start(
+            path, env={"SHIM_WAIT_FOR_SERVER": "20s", "KH_REPORTING_URL": late}
+        )
+        relay = threading.Thread(target=serve_as, args=(reserved, int(port), process))
+        relay.start()
+        stdout, stderr = process.communicate()
+        relay.join()
+    run = Run(process.returncode, stdout, stderr, shim.receiver.stored)
+    assert run.ok
+    assert run.event("server_reached")["duration_s"] > 0.1
+    events = [line["event"] for line in run.log]
+    assert events.index("server_reached") < events.index("script_started")
+
+
+def serve_as(
+    reserved: socket.socket, port: int, process: subprocess.Popen[bytes]
+) -> None:
+    """Listen once the process has been refused, and pass each connection on to `port`."""
+    # A refused connection leaves its mark in the process's own socket counters only, so
+    # the moment is taken from the process: it waits in poll(2) between two attempts.
+    while "poll" not in Path(f"/proc/{process.pid}/wchan").read_text():
+        pass
+    threading.Event().wait(0.2)
+    reserved.listen()
+    reserved.settimeout(0.05)
+    while process.poll() is None:
+        try:
+            client, _ = reserved.accept()
+        except TimeoutError:
+            continue
+        with client, socket.create_connection(("127.0.0.1", port)) as server:
+            client.settimeout(1)
+            data = client.recv(65_536)
+            if data:
+                while b'"Errors"' not in data:
+                    data += client.recv(65_536)
+                server.sendall(data)
+                client.sendall(server.recv(65_536))
+
+
+def test_waiting_in_vain_takes_a_third_of_the_time(
+    make_shim: MakeShim, script: Write
+) -> None:
+    shim = make_shim(timeout=6)
+    run = shim.run(
+        script("#!/bin/sh\necho started\n"),
+        env={
+            "SHIM_WAIT_FOR_SERVER": "20s",
+            "KH_REPORTING_URL": "http://127.0.0.1:1/check",
+        },
+    )
+    assert run.stdout == b"started\n"
+    assert 1.4 < run.event("server_not_reached")["duration_s"] < 2.5
+    assert "Connection refused" in run.event("server_not_reached")["message"]
+    assert run.exit_status == 69
+
+
+def test_sigterm_while_waiting(shim: Shim, script: Write) -> None:
+    with socket.socket() as full:
+        # A backlog that is full lets further connections hang.
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        port = full.getsockname()[1]
+        fillers = [socket.socket() for _ in range(3)]
+        for filler in fillers:
+            filler.setblocking(False)
+            filler.connect_ex(("127.0.0.1", port))
+        process = shim.start(
+            script("#!/bin/sh\necho started\n"),
+            env={
+                "SHIM_WAIT_FOR_SERVER": "30s",
+                "KH_REPORTING_URL": f"http://127.0.0.1:{port}/check",
+                "SHIM_GRACE_PERIOD": "200ms",
+            },
+        )
+        while "poll" not in Path(f"/proc/{process.pid}/wchan").read_text():
+            pass
+        process.terminate()
+        assert process.stderr is not None
+        seen = b""
+        while b"script_not_started" not in seen:
+            seen += process.stderr.readline()
+        process.terminate()  # the report cannot be delivered either
+        stdout, stderr = process.communicate()
+        for filler in fillers:
+            filler.close()
+    assert stdout == b""
+    run = Run(process.returncode, stdout, seen + stderr, None)
+    assert run.exit_status == 69
+    assert "while it waited" in run.event("script_not_started")["message"]
+
+
+@pytest.fixture
+def sidecar() -> Iterator[tuple[str, list[str]]]:
+    seen: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            seen.append(self.path)
+            self.send_response(500 if self.path == "/broken" else 200)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_address[1]}", seen
+    server.shutdown()
+    server.server_close()
+
+
+def test_the_sidecar_is_told_to_quit_once(
+    shim: Shim, sidecar: tuple[str, list[str]]
+) -> None:
+    url, seen = sidecar
+    assert shim.run("/bin/true", env={"SHIM_QUIT_URL": f"{url}/quitquitquit"}).ok
+    assert seen == ["/quitquitquit"]
+
+
+def test_a_sidecar_that_does_not_quit_changes_nothing(
+    shim: Shim, sidecar: tuple[str, list[str]]
+) -> None:
+    run = shim.run("/bin/true", env={"SHIM_QUIT_URL": f"{sidecar[0]}/broken"})
+    assert run.ok and run.exit_status == 0
+    assert run.event("quit_failed")["message"] == "SHIM_QUIT_URL: it answered 500."
+
+
+def test_a_sidecar_that_hangs_is_given_a_second(shim: Shim) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        started_at = time.monotonic()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        run = shim.run("/bin/true", env={"SHIM_QUIT_URL": url})
+    assert run.ok and run.exit_status == 0
+    assert "quit_failed" in [line["event"] for line in run.log]
+    assert time.monotonic() - started_at < 10
+
+
+# Security
+
+
+def test_nothing_is_evaluated_by_a_shell(
+    shim: Shim, script: Write, tmp_path: Path
+) -> None:
+    trap = f"$(touch {tmp_path}/pwned) `touch {tmp_path}/pwned`; touch {tmp_path}/pwned"
+    path = script("#!/bin/sh\nprintf '%s\\n' \"$@\" >&2; exit 1\n")
+    run = shim.run(env={"SHIM_SCRIPT": path, "SHIM_ARGS": f"'{trap}'"})
+    assert run.errors == [trap]
+    assert not (tmp_path / "pwned").exists()
+
+
+def test_the_credentials_are_in_no_environment_of_the_script(
+    shim: Shim, script: Write
+) -> None:
+    run = shim.run(script("#!/bin/sh\nenv; cat /proc/self/environ\n"))
+    assert shim.receiver.endpoint.run_uuid.encode() not in run.stdout
+    assert shim.receiver.endpoint.url.encode() not in run.stdout
+
+
+def test_the_tests_have_what_they_need() -> None:
+    assert (
+        shutil.which("unshare")
+        and shutil.which("prlimit")
+        and KHSHIM[0] == sys.executable
+    )
+    assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] >= 256
