@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 DOCKER ?= docker
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' shim/__init__.py)
 
-.PHONY: help try test test-image image lint format clean
+.PHONY: help try test test-image test-faults fuzz audit image lint format clean
 
 help: ## Show what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -40,6 +40,20 @@ test: $(VENV)/.khshim-dev ## Run the tests
 test-image: $(VENV)/.khshim-dev ## Build the image and test it in real containers (as root)
 	tests/image/prepare
 	$(BIN)/python -m pytest tests/image
+
+test-faults: $(VENV)/.khshim-dev ## Run the thousands: signals at random moments, gibibytes
+	$(BIN)/python -m pytest -s tests/faults
+
+FUZZ_SECONDS ?= 300
+fuzz: $(VENV)/.khshim-dev ## Fuzz the way from a script's bytes to the report
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[fuzz]'
+	@mkdir -p build/corpus
+	$(BIN)/python tests/fuzz/fuzz_report.py build/corpus tests/fuzz/corpus \
+	    -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -print_final_stats=1 -artifact_prefix=build/
+	@echo "Corpus: $$(ls build/corpus tests/fuzz/corpus | grep -c .) inputs"
+
+audit: $(VENV)/.khshim-dev ## Look for known vulnerabilities in what the image installs
+	$(BIN)/pip-audit --disable-pip --require-hashes -r requirements.txt
 
 image: ## Build the image
 	$(DOCKER) build --tag khshim:$(VERSION) --build-arg VERSION=$(VERSION) \

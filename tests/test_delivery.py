@@ -8,6 +8,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta, timezone
 from typing import NamedTuple
 
 import pytest
@@ -229,6 +230,15 @@ def test_running_out_of_time_does_not_hide_the_reason(
     )
 
 
+def test_an_error_whose_words_never_come(serve: Callable[..., Server]) -> None:
+    def act(connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 410 Gone\r\nContent-Length: 5\r\n\r\n")
+        hold(connection)
+
+    result = send(serve(act).url, 1)
+    assert (result.result, result.status) == (Result.REFUSED, 410)
+
+
 def test_nobody_listens(serve: Callable[..., Server]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
@@ -302,6 +312,7 @@ class Tls(NamedTuple):
     ca_file: str
     good: ssl.SSLContext
     wrong_host: ssl.SSLContext
+    expired: ssl.SSLContext
 
 
 @pytest.fixture(scope="module")
@@ -309,10 +320,16 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> Tls:
     authority = trustme.CA()
     path = tmp_path_factory.mktemp("tls") / "ca.pem"
     authority.cert_pem.write_to_path(str(path))
+    past = datetime.now(timezone.utc) - timedelta(days=1)
+    before = past - timedelta(days=30)
     contexts = []
-    for host in ("127.0.0.1", "other.example"):
+    for certificate in (
+        authority.issue_cert("127.0.0.1"),
+        authority.issue_cert("other.example"),
+        authority.issue_cert("127.0.0.1", not_before=before, not_after=past),
+    ):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        authority.issue_cert(host).configure_cert(context)
+        certificate.configure_cert(context)
         contexts.append(context)
     return Tls(str(path), *contexts)
 
@@ -332,6 +349,12 @@ def test_tls_for_another_host(serve: Callable[..., Server], tls: Tls) -> None:
     result = send(serve(answer(OK), tls=tls.wrong_host).url, 1.5, tls.ca_file)
     assert result.result is Result.UNDELIVERED
     assert "doesn't match" in result.reason or "mismatch" in result.reason
+
+
+def test_tls_expired(serve: Callable[..., Server], tls: Tls) -> None:
+    result = send(serve(answer(OK), tls=tls.expired).url, 1.5, tls.ca_file)
+    assert result.result is Result.UNDELIVERED
+    assert "certificate has expired" in result.reason
 
 
 def test_plain_http_on_an_https_port(serve: Callable[..., Server], tls: Tls) -> None:
