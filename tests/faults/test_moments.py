@@ -65,7 +65,8 @@ def test_no_run_ends_without_a_reason(
         with Receiver(Server.V3, 60) as receiver:
             shim = Shim(receiver)
             marker = f"KHSHIM_TEST_MARKER={os.getpid()}-{number}"
-            env = dict([marker.split("=")], SHIM_GRACE_PERIOD="100ms")
+            name, _, value = marker.partition("=")
+            env = {name: value, "SHIM_GRACE_PERIOD": "100ms"}
             arguments = [listener, "SIGTERM", "1"] if number % 2 else [short]
             if kind == "together with the deadline":
                 env["KH_CHECK_RUN_DEADLINE"] = str(time.time() + 1.2)

@@ -122,6 +122,8 @@ def test_configuration() -> None:
     assert config["Entrypoint"] == ["/opt/khshim/bin/khshim"]
     assert config["User"] == "65532:65532"
     assert not config.get("Cmd")
+    # Nothing of the machine that built it.
+    assert {variable.partition("=")[0] for variable in config["Env"]} == {"PATH"}
     labels = config["Labels"]
     for name in ("title", "description", "version", "source", "licenses"):
         assert f"org.opencontainers.image.{name}" in labels
@@ -316,6 +318,9 @@ def test_killed_by_the_memory_limit(cluster: Cluster) -> None:
     options = [mount, "--memory=64m", "--memory-swap=64m"]
     ok, errors = cluster.run("check.py", options=options)
     assert not ok and errors[0].startswith("The script died of SIGKILL")
+    assert errors[1].startswith(
+        "The kernel killed a process here because the memory limit of 64 MiB was reached"
+    )
     assert cluster.exit_status == 0
 
 
