@@ -60,13 +60,13 @@ image: ## Build the image
 	    --build-arg SOURCE="$$(git config --get remote.origin.url)" .
 
 lint: $(VENV)/.khshim-dev ## Check style, types and shell scripts
-	$(BIN)/black --quiet --check .
+	$(BIN)/black --line-length 100 --quiet --check .
 	$(BIN)/flake8
 	$(BIN)/mypy
 	$(BIN)/shellcheck scripts/*.sh examples/*/*.sh examples/*/*/*.sh .ci/run tests/image/prepare
 
 format: $(VENV)/.khshim-dev ## Lay the code out
-	$(BIN)/black --quiet .
+	$(BIN)/black --line-length 100 --quiet .
 
 clean: ## Remove what was made here
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .hypothesis

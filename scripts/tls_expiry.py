@@ -44,9 +44,7 @@ def main() -> int:
 
     expires = str(certificate["notAfter"])
     left = (ssl.cert_time_to_seconds(expires) - time.time()) / 86400
-    print(
-        f"The certificate of {host}:{port} is valid for {left:.1f} more days, until {expires}"
-    )
+    print(f"The certificate of {host}:{port} is valid for {left:.1f} more days, until {expires}")
     if left < days:
         print(
             f"The certificate of {host}:{port} expires in {left:.1f} days ({expires}),"

@@ -34,7 +34,9 @@ UNKNOWN_RUN = (
     " has restartPolicy: Never (a restarted container reports twice), that nothing else in it"
     " reports too, and whether Kuberhealthy was restarted during the run."
 )
-WRONG_ADDRESS = "Is KH_REPORTING_URL the address of Kuberhealthy's report endpoint, with nothing behind it?"
+WRONG_ADDRESS = (
+    "Is KH_REPORTING_URL the address of Kuberhealthy's report endpoint, with nothing behind it?"
+)
 REFUSALS = {
     400: UNKNOWN_RUN,
     401: "Something between this pod and Kuberhealthy asks for a login, which Kuberhealthy never does.",
@@ -77,9 +79,7 @@ def meaning(answer: Answer, *, earlier_may_have_arrived: bool) -> Meaning:
             f" would go there too. {WRONG_ADDRESS}"
         )
     else:
-        advice = REFUSALS.get(
-            status, f"Kuberhealthy never answers that. {WRONG_ADDRESS}"
-        )
+        advice = REFUSALS.get(status, f"Kuberhealthy never answers that. {WRONG_ADDRESS}")
     return Meaning(Step.REFUSED, f"{said} {advice}")
 
 

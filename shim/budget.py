@@ -15,9 +15,7 @@ class Budget:
     they take no more than a third of what was left at the start.
     """
 
-    def __init__(
-        self, settings: "Settings", *, unix_now: float, monotonic_now: float
-    ) -> None:
+    def __init__(self, settings: "Settings", *, unix_now: float, monotonic_now: float) -> None:
         self.started_at = monotonic_now
         self.deadline: float | None = None
         self.grace_period = settings.grace_period
@@ -44,9 +42,7 @@ class Budget:
                 self.terminate_at = timeout_at
                 timeout_kill = timeout_at + self.grace_period
                 self.kill_at = (
-                    timeout_kill
-                    if self.kill_at is None
-                    else min(self.kill_at, timeout_kill)
+                    timeout_kill if self.kill_at is None else min(self.kill_at, timeout_kill)
                 )
 
     def time_left(self, now: float) -> "float | None":

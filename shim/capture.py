@@ -46,6 +46,13 @@ class Capture:
         if len(self._tail) > 2 * END_SIZE:
             self._drop(len(self._tail) - END_SIZE)
 
+    def count(self) -> tuple[int, int]:
+        """Return how many lines and bytes there were in all."""
+        ends = bytes(self._head + self._tail)
+        lines = ends.count(b"\n") + self._newlines_dropped
+        unfinished = ends != b"" and not ends.endswith(b"\n")
+        return lines + unfinished, len(ends) + self._bytes_dropped
+
     def captured(self) -> Captured:
         head, tail = bytes(self._head), bytes(self._tail)
         if not self._bytes_dropped:
@@ -107,9 +114,11 @@ class ScriptOutput:
         if merged:
             both = self._captures["both"].feed
             self._merging = [WholeLines(both), WholeLines(both)]
-            self.feed_stdout, self.feed_stderr = (
-                stream.feed for stream in self._merging
-            )
+            self.feed_stdout, self.feed_stderr = (stream.feed for stream in self._merging)
+
+    def count_stderr(self) -> tuple[int, int]:
+        """Return how many lines and bytes there were on stderr."""
+        return self._captures["stderr"].count()
 
     def captured(self, stream: str) -> tuple[Captured, Captured]:
         """Return what is known of "stdout", "stderr" or "both", and of the other stream."""

@@ -13,9 +13,7 @@ ANSI = re.compile(
 )
 # C0 and C1 controls, the line and paragraph separators, the byte-order mark, and the
 # marks that turn the direction of text, with which a line can be made to lie.
-UNPRINTABLE = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]"
-)
+UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
 
 
 def clean(line: bytes) -> str:
@@ -25,8 +23,5 @@ def clean(line: bytes) -> str:
     returns, as progress meters do, the last state that shows anything is kept.
     """
     text = ANSI.sub("", line.decode("utf-8", "replace"))
-    states = (
-        UNPRINTABLE.sub("", state.replace("\t", " "))
-        for state in reversed(text.split("\r"))
-    )
+    states = (UNPRINTABLE.sub("", state.replace("\t", " ")) for state in reversed(text.split("\r")))
     return next((state.rstrip() for state in states if state.strip()), "")

@@ -21,11 +21,11 @@ khshim turns any script into a Kuberhealthy check.
       write the resources that run it as a check, for kubectl apply -f -
       [--once] [--server v3|v2] [--image IMAGE] [--namespace NAMESPACE]
       [--env K=V] [--secret-env K=SECRET/KEY] [--label K=V] [--annotation K=V]
+  khshim doctor [--json]          look at what usually goes wrong in a pod
   khshim --help | --version
 
 `run` takes everything from the environment: SHIM_SCRIPT, the other SHIM_
-settings, and what Kuberhealthy sets. SCRIPT and ARGs win over it. For a script
-that is named like a command write its path: khshim ./try
+settings, and what Kuberhealthy sets. SCRIPT and ARGs win over it.
 
 Example:
   khshim try --timeout 10s ./my_check.sh --verbose
@@ -34,7 +34,7 @@ Exit status of run: 0 reported, 69 not delivered, 76 refused, 78 wrong settings,
 64 wrong usage, 70 a bug in khshim. Of try: 0 OK, 1 not OK.
 """
 
-COMMANDS = ("run", "try", "manifest")
+COMMANDS = ("run", "try", "manifest", "doctor")
 
 
 def main(argv: "Sequence[str] | None" = None) -> int:
@@ -56,6 +56,10 @@ def main(argv: "Sequence[str] | None" = None) -> int:
         from shim.manifest import main as write_manifest
 
         return write_manifest(words)
+    if command == "doctor":
+        from shim.doctor import main as examine
+
+        return examine(words)
     if option == "--":
         words.pop(0)
     elif option:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterable
 
 from shim.config import Settings
+from shim.delivery_result import Result
 from shim.log import silent
 from shim.mask import masker
 from shim.patience import Patience
@@ -45,17 +46,11 @@ def deadline() -> float | None:
 
 
 def _report(report: Report | list[str]) -> None:
-    from shim.delivery import (
-        Result,
-        deliver,
-        time_to_deliver,
-    )  # `import shim.client` stays quick
+    from shim.delivery import deliver, time_to_deliver  # `import shim.client` stays quick
 
     settings = Settings(os.environ)
     if settings.endpoint is None:
-        problems = [
-            problem for problem in settings.problems if problem.startswith("KH_")
-        ]
+        problems = [problem for problem in settings.problems if problem.startswith("KH_")]
         raise ReportError(
             f"{' '.join(problems)} Outside a Kuberhealthy check there is nobody to report to; in a"
             " script that khshim runs, exit with a status instead, or set SHIM_PASS_CREDENTIALS."

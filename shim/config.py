@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 ERROR_SOURCES = ("stderr", "stdout", "both")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 LOG_FORMATS = ("json", "text")
+SCRIPT_LOGS = ("raw", "json")
+PRESETS = ("none", "nagios")
 BOOLEANS = {
     "true": True,
     "1": True,
@@ -41,9 +43,7 @@ class Reader:
     def text(self, name: str) -> "str | None":
         return self.environ.get(name) or None
 
-    def parsed(
-        self, name: str, parse: "Callable[[str], T]", default: "T", expected: str
-    ) -> "T":
+    def parsed(self, name: str, parse: "Callable[[str], T]", default: "T", expected: str) -> "T":
         """Return `parse(value)`; a ValueError from it becomes a problem."""
         value = self.text(name)
         if value is None:
@@ -54,9 +54,7 @@ class Reader:
             self.wrong(name, value, expected)
             return default
 
-    def required(
-        self, name: str, is_good: "Callable[[str], bool]", expected: str
-    ) -> "str | None":
+    def required(self, name: str, is_good: "Callable[[str], bool]", expected: str) -> "str | None":
         value = self.text(name)
         if value is None:
             self.problems.append(f"{name} is not set; expected {expected}.")
@@ -79,9 +77,7 @@ class Settings:
     None where no report can be sent.
     """
 
-    def __init__(
-        self, environ: "Mapping[str, str]", command: "Sequence[str]" = ()
-    ) -> None:
+    def __init__(self, environ: "Mapping[str, str]", command: "Sequence[str]" = ()) -> None:
         read = Reader(environ)
 
         url = read.required("KH_REPORTING_URL", _is_url, URL)
@@ -101,45 +97,42 @@ class Settings:
         if command:
             script, args = command[0], list(command[1:])
         if not script:
-            read.problems.append(
-                "SHIM_SCRIPT is not set; expected the path of the script to run."
-            )
+            read.problems.append("SHIM_SCRIPT is not set; expected the path of the script to run.")
         self.script = script or ""
         self.args = args
         self.interpreter = read.parsed(
             "SHIM_INTERPRETER", _command, list[str](), "a command such as bash -eu"
         )
         self.timeout = read.parsed("SHIM_TIMEOUT", _positive_duration, None, DURATION)
-        self.grace_period = read.parsed(
-            "SHIM_GRACE_PERIOD", durations.parse, 5.0, DURATION
-        )
+        self.grace_period = read.parsed("SHIM_GRACE_PERIOD", durations.parse, 5.0, DURATION)
         self.report_reserve = read.parsed(
             "SHIM_REPORT_RESERVE",
             durations.parse,
             REPORT_RESERVE[server_of(url or "")],
             DURATION,
         )
+        self.preset = read.parsed("SHIM_PRESET", _one_of(PRESETS), "none", _list(PRESETS))
+        nagios = self.preset == "nagios"
         self.errors_from = read.parsed(
-            "SHIM_ERRORS_FROM", _one_of(ERROR_SOURCES), "stderr", _list(ERROR_SOURCES)
+            "SHIM_ERRORS_FROM",
+            _one_of(ERROR_SOURCES),
+            "stdout" if nagios else "stderr",
+            _list(ERROR_SOURCES),
         )
         self.ok_exit_codes = read.parsed(
             "SHIM_OK_EXIT_CODES",
             _exit_codes,
-            frozenset({0}),
+            frozenset({0, 1} if nagios else {0}),
             "exit codes from 0 to 255 such as 0,1",
         )
         self.pass_credentials = read.parsed(
             "SHIM_PASS_CREDENTIALS", _boolean, False, "true or false"
         )
-        ca_file = read.parsed(
-            "SHIM_CA_FILE", _readable, None, "a PEM file this user can read"
-        )
+        ca_file = read.parsed("SHIM_CA_FILE", _readable, None, "a PEM file this user can read")
         self.mask = read.parsed(
             "SHIM_MASK", _names, list[str](), "names of variables such as DB_DSN,*_URL"
         )
-        self.wait_for_server = read.parsed(
-            "SHIM_WAIT_FOR_SERVER", durations.parse, 0.0, DURATION
-        )
+        self.wait_for_server = read.parsed("SHIM_WAIT_FOR_SERVER", durations.parse, 0.0, DURATION)
         self.quit_url = read.parsed("SHIM_QUIT_URL", _url, None, URL)
         self.log_level = read.parsed(
             "SHIM_LOG_LEVEL", _one_of(LOG_LEVELS), "info", _list(LOG_LEVELS)
@@ -147,6 +140,13 @@ class Settings:
         self.log_format = read.parsed(
             "SHIM_LOG_FORMAT", _one_of(LOG_FORMATS), "json", _list(LOG_FORMATS)
         )
+        self.log_script = read.parsed(
+            "SHIM_LOG_SCRIPT", _one_of(SCRIPT_LOGS), "raw", _list(SCRIPT_LOGS)
+        )
+        self.check_name = read.text("SHIM_CHECK_NAME")
+        self.termination_log = read.text("SHIM_TERMINATION_LOG") or "/dev/termination-log"
+        self.metrics_port = read.parsed("SHIM_METRICS_PORT", _port, None, "a port from 1 to 65535")
+        self.pushgateway_url = read.parsed("SHIM_PUSHGATEWAY_URL", _url, None, URL)
         self.endpoint = Endpoint(url, run_uuid, ca_file) if url and run_uuid else None
         self.problems = read.problems
 
@@ -156,6 +156,7 @@ def script_environment(
     *,
     pass_credentials: bool,
     terminate_at: "float | None",
+    metrics_file: "str | None" = None,
 ) -> "dict[str, str]":
     """Return the environment the script gets.
 
@@ -169,6 +170,8 @@ def script_environment(
         result.pop("KH_RUN_UUID", None)
     if terminate_at is not None:
         result["SHIM_DEADLINE"] = str(int(terminate_at))
+    if metrics_file is not None:
+        result["SHIM_METRICS_FILE"] = metrics_file
     return result
 
 
@@ -189,6 +192,13 @@ def _url(value: str) -> str:
     if not _is_url(value):
         raise ValueError(value)
     return value
+
+
+def _port(value: str) -> int:
+    port = int(value)
+    if not 0 < port < 65536:
+        raise ValueError(value)
+    return port
 
 
 def _is_token(value: str) -> bool:

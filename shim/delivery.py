@@ -5,10 +5,9 @@ from __future__ import annotations
 import logging
 import random
 import time
-from enum import Enum
-from typing import NamedTuple
 
 from shim.answers import GATEWAY, Step, meaning, retry_after
+from shim.delivery_result import Delivery, Result
 from shim.log import Log
 from shim.patience import Patience
 from shim.post import CONNECT_TIMEOUT, Answer, Lost, post
@@ -25,24 +24,6 @@ FIRST_CEILING = 0.25
 LAST_CEILING = 4.0
 # With less time than this left there is no further attempt.
 SHORTEST_ATTEMPT = 0.05
-
-
-class Result(Enum):
-    """What became of a report."""
-
-    ACCEPTED = "accepted"
-    ASSUMED = "most probably accepted: refused as a second report after a lost answer"
-    REFUSED = "refused"
-    UNDELIVERED = "not delivered in time"
-
-
-class Delivery(NamedTuple):
-    """The end of a delivery. `status` is the last answer's, None where there was none."""
-
-    result: Result
-    attempts: int
-    status: int | None
-    reason: str
 
 
 def time_to_deliver(deadline: float | None, now: float) -> float:
@@ -105,6 +86,4 @@ def _attempt(endpoint: Endpoint, body: bytes, patience: Patience) -> Answer | Lo
 
     limit = min(CONNECT_TIMEOUT + ANSWER_TIMEOUT[endpoint.server], patience.left())
     patience.call(work, limit)
-    return (
-        results[-1] if results else Lost(f"no answer within {limit:.1f} s", sent=True)
-    )
+    return results[-1] if results else Lost(f"no answer within {limit:.1f} s", sent=True)

@@ -63,14 +63,10 @@ class Escalation:
             self._stop(StoppedBy.SIGNAL, now)
         if self.killed_at is None:
             kill_at = now + self._grace_period
-            self._kill_at = (
-                kill_at if self._kill_at is None else min(self._kill_at, kill_at)
-            )
+            self._kill_at = kill_at if self._kill_at is None else min(self._kill_at, kill_at)
 
     def _limit(self) -> StoppedBy:
-        return (
-            StoppedBy.TIMEOUT if self._budget.limited_by_timeout else StoppedBy.DEADLINE
-        )
+        return StoppedBy.TIMEOUT if self._budget.limited_by_timeout else StoppedBy.DEADLINE
 
     def _stop(self, by: StoppedBy, now: float) -> None:
         self.stopped_by = by

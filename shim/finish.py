@@ -17,19 +17,23 @@ from typing import TYPE_CHECKING
 from shim import exits, signals
 from shim.capture import ScriptOutput
 from shim.last_resort import describe, kill_group
+from shim.delivery_result import Result
 from shim.escalation import StoppedBy
 from shim.log import open_log
 from shim.mask import masker
 from shim.memory import MemoryCgroup, memory_cgroup
+from shim.observe import Observer
 from shim.outcome import Ending, Outcome
 from shim.patience import Patience
 from shim.report import Editor, Report, failure, judge, lines_of
 from shim.script import WINDOWS_LINE_ENDINGS, has_windows_line_endings
+from shim.script_log import ScriptLines
 from shim.signals import SignalInbox
-from shim.sink import Sink
+from shim.sink import Output, Sink
 from shim.spawn import Child
 from shim.start import Start
 from shim.supervise import Stream, Supervisor
+from shim.usage import Usage, usage_of_children
 
 if TYPE_CHECKING:
     from shim.readiness import Wait
@@ -74,18 +78,21 @@ class _Run:
         self._settings = settings
         self._budget = begun.budget
         self._inbox = inbox
-        self._was_told_to_stop = (
-            begun.wait is not None and begun.wait.stopped_by is not None
-        )
+        self._was_told_to_stop = begun.wait is not None and begun.wait.stopped_by is not None
         self._stdout, self._stderr = Sink(1), Sink(2)
+        self._common_fields: dict[str, object] = {
+            "check": settings.check_name,
+            "namespace": settings.namespace,
+            "run_uuid": settings.endpoint and settings.endpoint.run_uuid,
+        }
         self._log = open_log(
             self._stderr,
             level=settings.log_level,
             style=settings.log_format,
             colour=os.isatty(2),
-            namespace=settings.namespace,
-            run_uuid=settings.endpoint and settings.endpoint.run_uuid,
+            **self._common_fields,
         )
+        self._observer = Observer(begun, self._log)
         self._editor = Editor(begun.server, masker(begun.environ, settings.mask))
 
     def report_or_bug(self) -> tuple[Report, int]:
@@ -100,6 +107,7 @@ class _Run:
         """Deliver the report, then end the sidecar; return the exit status."""
         try:
             status = self._deliver(report)
+            self._observer.push(self._inbox)
             if self._settings.quit_url is not None:
                 self._quit(self._settings.quit_url)
         except Exception as error:  # not reported: there may be a report already
@@ -126,20 +134,14 @@ class _Run:
         if begun.wait is not None:
             self._log_wait(begun.wait)
         if begun.child is None:
-            self._log(
-                "script_not_started", begun.obstacle, logging.ERROR, script=begun.path
-            )
+            self._log("script_not_started", begun.obstacle, logging.ERROR, script=begun.path)
             return failure([begun.obstacle], self._editor), 0
         return self._supervise(begun.child), 0
 
     def _log_wait(self, wait: Wait) -> None:
         if wait.reason:
-            message = (
-                f"Kuberhealthy could not be reached before the script: {wait.reason}."
-            )
-            self._log(
-                "server_not_reached", message, logging.WARNING, duration_s=wait.seconds
-            )
+            message = f"Kuberhealthy could not be reached before the script: {wait.reason}."
+            self._log("server_not_reached", message, logging.WARNING, duration_s=wait.seconds)
         else:
             self._log(
                 "server_reached",
@@ -165,11 +167,12 @@ class _Run:
         memory = memory_cgroup()
         kills_before = memory.kills() if memory else 0
         output = ScriptOutput(merged=settings.errors_from == "both")
+        sinks = self._script_sinks()
         outcome = Supervisor(
             child,
             [
-                Stream(child.stdout, self._stdout, output.feed_stdout),
-                Stream(child.stderr, self._stderr, output.feed_stderr),
+                Stream(child.stdout, sinks[0], output.feed_stdout),
+                Stream(child.stderr, sinks[1], output.feed_stderr),
             ],
             self._inbox,
             self._budget,
@@ -180,6 +183,8 @@ class _Run:
                 signal=signum.name,
             ),
         ).run()
+        for sink in sinks:
+            sink.close()
         self._was_told_to_stop = outcome.stopped_by is StoppedBy.SIGNAL
         hints = []
         if memory and memory.kills() > kills_before:
@@ -196,19 +201,29 @@ class _Run:
             output=chosen,
             other_output=other,
             hints=hints,
+            is_plugin=settings.preset == "nagios",
         )
-        self._log_outcome(outcome, report)
+        usage = usage_of_children(memory)
+        self._log_outcome(outcome, report, usage)
+        self._observer.script_ended(
+            outcome, report, usage, output.count_stderr(), chosen, self._time_left()
+        )
         return report
 
-    def _log_outcome(self, outcome: Outcome, report: Report) -> None:
+    def _script_sinks(self) -> tuple[Output, Output]:
+        """Return where the script's stdout and stderr go on to."""
+        if self._settings.log_script == "raw":
+            return self._stdout, self._stderr
+        return (
+            ScriptLines(self._stdout, "stdout", self._common_fields),
+            ScriptLines(self._stderr, "stderr", self._common_fields),
+        )
+
+    def _log_outcome(self, outcome: Outcome, report: Report, usage: Usage) -> None:
         timed_out = outcome.ending in (Ending.TIMED_OUT, Ending.STUCK)
         self._log(
             "script_timed_out" if timed_out else "script_exited",
-            (
-                "The script passed."
-                if report.ok
-                else f"The script failed: {report.errors[0]}"
-            ),
+            "The script passed." if report.ok else f"The script failed: {report.errors[0]}",
             logging.INFO if report.ok else logging.WARNING,
             script=self._begun.path,
             exit_code=outcome.exit_status,
@@ -216,6 +231,9 @@ class _Run:
             duration_s=outcome.duration,
             time_left_s=self._time_left(),
             errors=len(report.errors),
+            cpu_s=usage.cpu_seconds,
+            peak_memory_bytes=usage.peak_memory,
+            cgroup_peak_memory_bytes=usage.cgroup_peak_memory,
         )
 
     def _deliver(self, report: Report) -> int:
@@ -229,14 +247,12 @@ class _Run:
                 logging.ERROR,
             )
             return exits.WRONG_SETTINGS
-        from shim.delivery import Result, deliver, time_to_deliver
+        from shim.delivery import deliver, time_to_deliver
 
         started_at = time.monotonic()
         until = time_to_deliver(self._budget.deadline, started_at)
         if self._was_told_to_stop:  # whoever did will not wait much longer
-            until = min(
-                until, started_at + max(self._settings.grace_period, AFTER_STOP)
-            )
+            until = min(until, started_at + max(self._settings.grace_period, AFTER_STOP))
         patience = Patience(
             until,
             self._inbox,
@@ -249,6 +265,7 @@ class _Run:
             ),
         )
         delivery = deliver(endpoint, report.body(), patience, self._log)
+        latency = time.monotonic() - started_at
         status, event, level, prefix = {
             Result.ACCEPTED: (exits.DELIVERED, "report_accepted", logging.INFO, ""),
             Result.ASSUMED: (exits.DELIVERED, "report_assumed", logging.WARNING, ""),
@@ -272,9 +289,10 @@ class _Run:
             ok=report.ok,
             attempt=delivery.attempts,
             status=delivery.status,
-            latency_s=time.monotonic() - started_at,
+            latency_s=latency,
             time_left_s=self._time_left(),
         )
+        self._observer.delivered(report, delivery, latency)
         return status
 
     def _quit(self, url: str) -> None:
@@ -286,9 +304,7 @@ class _Run:
         if problem:
             self._log("quit_failed", f"SHIM_QUIT_URL: {problem}.", logging.WARNING)
         else:
-            self._log(
-                "quit_sent", "Told the sidecar at SHIM_QUIT_URL to quit.", logging.DEBUG
-            )
+            self._log("quit_sent", "Told the sidecar at SHIM_QUIT_URL to quit.", logging.DEBUG)
 
     def _time_left(self) -> float | None:
         return self._budget.time_left(time.monotonic())

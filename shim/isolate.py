@@ -23,6 +23,4 @@ def distrust_working_directory() -> None:
     own = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     named = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     theirs = {os.path.abspath(folder) for folder in ["", *named]} - {own}
-    sys.path[:] = [
-        folder for folder in sys.path if os.path.abspath(folder) not in theirs
-    ]
+    sys.path[:] = [folder for folder in sys.path if os.path.abspath(folder) not in theirs]

@@ -75,9 +75,7 @@ def _report(sentence: str, environ: Mapping[str, str]) -> None:
         return
     now = time.monotonic()
     left = None if settings.deadline is None else settings.deadline - time.time()
-    report = failure(
-        [sentence], Editor(settings.endpoint.server, masker(environ, settings.mask))
-    )
+    report = failure([sentence], Editor(settings.endpoint.server, masker(environ, settings.mask)))
     patience = Patience(time_to_deliver(None if left is None else now + left, now))
     delivery = deliver(settings.endpoint, report.body(), patience, silent)
     _write("report", f"{delivery.result.value}: {delivery.reason}")

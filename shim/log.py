@@ -33,9 +33,7 @@ class Log(Protocol):
     ) -> None: ...
 
 
-def open_log(
-    sink: Sink, *, level: str, style: str, colour: bool, **common: object
-) -> Log:
+def open_log(sink: Sink, *, level: str, style: str, colour: bool, **common: object) -> Log:
     """Return a log that writes to `sink`; `common` fields go into every JSON line."""
     formatter = _json_formatter(common) if style == "json" else _TextFormatter(colour)
     # Not from getLogger(): nothing of the process's logging is shared or changed.
@@ -44,20 +42,14 @@ def open_log(
     handler.setFormatter(formatter)
     logger.addHandler(handler)
 
-    def log(
-        event: str, message: str, level: int = logging.INFO, /, **fields: object
-    ) -> None:
-        extra = {
-            key: _rounded(value) for key, value in fields.items() if value is not None
-        }
+    def log(event: str, message: str, level: int = logging.INFO, /, **fields: object) -> None:
+        extra = {key: _rounded(value) for key, value in fields.items() if value is not None}
         logger.log(level, "%s", message, extra={"event": event, **extra})
 
     return log
 
 
-def silent(
-    event: str, message: str, level: int = logging.INFO, /, **fields: object
-) -> None:
+def silent(event: str, message: str, level: int = logging.INFO, /, **fields: object) -> None:
     """A Log for callers that want none."""
 
 
@@ -89,9 +81,7 @@ def _json_formatter(common: dict[str, object]) -> logging.Formatter:
     return _JsonLineFormatter(
         "%(asctime)s %(levelname)s %(message)s %(event)s",
         rename_fields={"asctime": "timestamp", "levelname": "level"},
-        static_fields={
-            key: value for key, value in common.items() if value is not None
-        },
+        static_fields={key: value for key, value in common.items() if value is not None},
         json_ensure_ascii=False,
     )
 
@@ -102,19 +92,13 @@ class _TextFormatter(logging.Formatter):
         self._colour = colour
 
     def format(self, record: logging.LogRecord) -> str:
-        fields = {
-            key: value
-            for key, value in vars(record).items()
-            if key not in RECORD_FIELDS
-        }
-        line = f"{_timestamp(record)[11:23]} khshim {record.levelname.lower():7} {record.getMessage()}"
+        fields = {key: value for key, value in vars(record).items() if key not in RECORD_FIELDS}
+        line = (
+            f"{_timestamp(record)[11:23]} khshim {record.levelname.lower():7} {record.getMessage()}"
+        )
         line += "".join(f" {key}={value}" for key, value in fields.items())
         line = line.replace("\n", " ")
-        return (
-            f"\x1b[{COLOURS.get(record.levelno, '0')}m{line}\x1b[0m"
-            if self._colour
-            else line
-        )
+        return f"\x1b[{COLOURS.get(record.levelno, '0')}m{line}\x1b[0m" if self._colour else line
 
 
 def _rounded(value: object) -> object:

@@ -116,9 +116,7 @@ def to_yaml(documents: Sequence[Resource]) -> str:
     try:
         import yaml  # the extra khshim[manifest]
     except ImportError:
-        raise ManifestError(
-            "writing YAML needs PyYAML: pip install 'khshim[manifest]'"
-        ) from None
+        raise ManifestError("writing YAML needs PyYAML: pip install 'khshim[manifest]'") from None
 
     class Dumper(yaml.SafeDumper):
         """Writes tabs and trailing blanks in blocks, as YAML allows and PyYAML avoids."""
@@ -137,15 +135,11 @@ def to_yaml(documents: Sequence[Resource]) -> str:
         return dumper.represent_scalar("tag:yaml.org,2002:str", text, style)
 
     Dumper.add_representer(str, represent_text)
-    return yaml.dump_all(
-        documents, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=100
-    )
+    return yaml.dump_all(documents, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=100)
 
 
 # What a literal block can hold as it is: printable lines with something in the first.
-BLOCK = re.compile(
-    r"[!-~][\t -~\xa0-\ud7ff\ue000-\ufefe]*\n[\t\n -~\xa0-\ud7ff\ue000-\ufefe]*"
-)
+BLOCK = re.compile(r"[!-~][\t -~\xa0-\ud7ff\ue000-\ufefe]*\n[\t\n -~\xa0-\ud7ff\ue000-\ufefe]*")
 
 
 def _validate(check: Check) -> None:
@@ -155,9 +149,7 @@ def _validate(check: Check) -> None:
                 f"{what} {name}: Kubernetes wants at most 63 lower-case letters, digits and dashes,"
                 " with a letter or digit at both ends"
             )
-    for variable in [pair[0] for pair in check.env] + [
-        triple[0] for triple in check.secret_env
-    ]:
+    for variable in [pair[0] for pair in check.env] + [triple[0] for triple in check.secret_env]:
         if not VARIABLE.fullmatch(variable):
             raise ManifestError(f"{variable} is not a name for an environment variable")
     timeout = _duration("--timeout", check.timeout)
@@ -198,9 +190,7 @@ def _read(path: str, file_name: str) -> str:
     except UnicodeDecodeError:
         text = "\0"
     if len(data) > CONFIG_MAP_LIMIT:
-        raise ManifestError(
-            f"{path} is larger than the 1 MiB of a ConfigMap: put it into an image"
-        )
+        raise ManifestError(f"{path} is larger than the 1 MiB of a ConfigMap: put it into an image")
     if "\0" in text:
         raise ManifestError(f"{path} is not text: put it into an image")
     if not text.strip():
@@ -218,14 +208,12 @@ def _pod(check: Check, file_name: str) -> Resource:
         "image": check.image,
         "args": [f"{MOUNT_PATH}/{file_name}", *check.args],
     }
-    env: list[Resource] = [{"name": name, "value": value} for name, value in check.env]
+    variables = [("SHIM_CHECK_NAME", check.name), *check.env]
+    env: list[Resource] = [{"name": name, "value": value} for name, value in variables]
     for name, secret, key in check.secret_env:
-        env.append(
-            {"name": name, "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}}
-        )
-    if env:
-        container["env"] = env
+        env.append({"name": name, "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}})
     container |= {
+        "env": env,
         "resources": RESOURCES,
         "securityContext": {
             "allowPrivilegeEscalation": False,
@@ -253,9 +241,7 @@ def _parse(words: Sequence[str]) -> Check:
     often.add_argument("--interval", default="")
     often.add_argument("--once", action="store_true")
     parser.add_argument("--timeout", required=True)
-    parser.add_argument(
-        "--server", choices=[server.value for server in Server], default="v3"
-    )
+    parser.add_argument("--server", choices=[server.value for server in Server], default="v3")
     parser.add_argument("--image", default=Check._field_defaults["image"])
     parser.add_argument("--namespace")
     parser.add_argument("--env", action="append", default=[], type=_pair)

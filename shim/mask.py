@@ -17,9 +17,7 @@ SHORTEST = 6
 MASK = "[masked]"
 
 
-def masker(
-    environ: Mapping[str, str], more_names: Iterable[str] = ()
-) -> Callable[[str], str]:
+def masker(environ: Mapping[str, str], more_names: Iterable[str] = ()) -> Callable[[str], str]:
     """Return a function that replaces the secrets of `environ` in a cleaned line.
 
     A secret is the value of a variable whose name matches SECRET_NAMES or one of
@@ -32,15 +30,11 @@ def masker(
     for name, value in environ.items():
         if any(fnmatchcase(name.upper(), pattern) for pattern in patterns):
             for line in value.encode("utf-8", "surrogateescape").split(b"\n"):
-                forms.update(
-                    form for form in _forms(line.strip()) if len(form) >= SHORTEST
-                )
+                forms.update(form for form in _forms(line.strip()) if len(form) >= SHORTEST)
     if not forms:
         return lambda text: text
     # Longest first: a secret may begin like another.
-    expression = re.compile(
-        "|".join(map(re.escape, sorted(forms, key=len, reverse=True)))
-    )
+    expression = re.compile("|".join(map(re.escape, sorted(forms, key=len, reverse=True))))
     return lambda text: expression.sub(MASK, text)
 
 

@@ -14,6 +14,7 @@ class MemoryCgroup(NamedTuple):
 
     events: str
     limit: str
+    peak: str
 
     def kills(self) -> int:
         """Return how many processes were killed for memory, 0 where it cannot be read."""
@@ -24,8 +25,11 @@ class MemoryCgroup(NamedTuple):
 
     def limit_bytes(self) -> int | None:
         """Return the limit, None where there is none or it cannot be read."""
-        text = _read(self.limit).strip()
-        return int(text) if text.isdecimal() and int(text) < UNLIMITED else None
+        return _number(self.limit)
+
+    def peak_bytes(self) -> int | None:
+        """Return the most that was used at a time, None where it cannot be read."""
+        return _number(self.peak)
 
 
 def memory_cgroup() -> MemoryCgroup | None:
@@ -37,20 +41,27 @@ def memory_cgroup() -> MemoryCgroup | None:
     for line in _read("/proc/self/cgroup").splitlines():
         _, controllers, path = line.split(":", 2)
         if "memory" in controllers.split(","):
-            base, events, limit = (
-                f"{ROOT}/memory",
+            base = f"{ROOT}/memory"
+            names = (
                 "memory.oom_control",
                 "memory.limit_in_bytes",
+                "memory.max_usage_in_bytes",
             )
         elif controllers == "":
-            base, events, limit = ROOT, "memory.events", "memory.max"
+            base = ROOT
+            names = ("memory.events", "memory.max", "memory.peak")
         else:
             continue
         for folder in (base + path, base):
-            group = MemoryCgroup(f"{folder}/{events}", f"{folder}/{limit}")
+            group = MemoryCgroup(*(f"{folder}/{name}" for name in names))
             if _read(group.events):
                 return group
     return None
+
+
+def _number(path: str) -> int | None:
+    text = _read(path).strip()
+    return int(text) if text.isdecimal() and int(text) < UNLIMITED else None
 
 
 def _read(path: str) -> str:

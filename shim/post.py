@@ -39,9 +39,7 @@ class Lost(NamedTuple):
     sent: bool
 
 
-def post(
-    endpoint: Endpoint, body: bytes, note: Callable[[Answer | Lost], None]
-) -> None:
+def post(endpoint: Endpoint, body: bytes, note: Callable[[Answer | Lost], None]) -> None:
     """POST `body` once. The time of each step is limited, that of the whole is not.
 
     `note` is told what came of it, of an error first without its words and then
@@ -90,16 +88,21 @@ def _words(response: urllib3.BaseHTTPResponse) -> str:
 
 
 def _lost(error: HTTPError) -> Lost:
+    never_sent = (LocationValueError, ConnectTimeoutError, SSLError)
+    return Lost(explain(error), sent=not isinstance(error, never_sent))
+
+
+def explain(error: HTTPError) -> str:
+    """Return what went wrong with a request, as part of a sentence."""
     if isinstance(error, LocationValueError):
-        return Lost(f"the reporting URL cannot be understood ({error})", sent=False)
+        return f"the URL cannot be understood ({error})"
     if isinstance(error, NameResolutionError):
-        return Lost(
-            f"the host of the reporting URL does not resolve ({error})", sent=False
-        )
+        return f"the host does not resolve ({str(error).partition(': ')[2]})"
     if isinstance(error, NewConnectionError):  # before its base, ConnectTimeoutError
-        return Lost(f"no connection ({error})", sent=False)
+        # Without the repr of the connection that urllib3 puts first.
+        return f"no connection ({str(error).partition(': ')[2]})"
     if isinstance(error, ConnectTimeoutError):
-        return Lost(f"no connection within {CONNECT_TIMEOUT:.0f} s", sent=False)
+        return f"no connection within {CONNECT_TIMEOUT:.0f} s"
     if isinstance(error, SSLError):
-        return Lost(f"TLS failed ({error})", sent=False)
-    return Lost(f"the connection broke before the answer ({error})", sent=True)
+        return f"TLS failed ({error})"
+    return f"the connection broke before the answer ({error})"

@@ -46,9 +46,7 @@ def wait_for_server(
         if not reason:
             break
         patience.wait(PAUSE)
-    return Wait(
-        time.monotonic() - started_at, reason, stopped_by[0] if stopped_by else None
-    )
+    return Wait(time.monotonic() - started_at, reason, stopped_by[0] if stopped_by else None)
 
 
 def _try_within(url: str, patience: Patience) -> str:
@@ -62,9 +60,7 @@ def _try_to_connect(url: str) -> str:
     parts = urlsplit(url)
     port = parts.port or (443 if parts.scheme.lower() == "https" else 80)
     try:
-        socket.create_connection(
-            (parts.hostname or "", port), timeout=CONNECT_TIMEOUT
-        ).close()
+        socket.create_connection((parts.hostname or "", port), timeout=CONNECT_TIMEOUT).close()
     except (OSError, UnicodeError) as error:
         return str(error)
     return ""

@@ -34,9 +34,7 @@ class Reply(NamedTuple):
     stored: tuple[bool, list[str]] | None = None
 
 
-def reply_to(
-    request: Request, endpoint: Endpoint, deadline: float, *, known: bool
-) -> Reply:
+def reply_to(request: Request, endpoint: Endpoint, deadline: float, *, known: bool) -> Reply:
     """Return what the server of `endpoint` makes of a request.
 
     `known` tells that the run has not been reported yet, which v3 asks for.
@@ -48,9 +46,7 @@ def reply_to(
         return Reply(405 if v3 else 400)
     if v3 and request.method != "POST":
         return Reply(405)
-    if v3 and not request.headers.get("content-type", "").startswith(
-        "application/json"
-    ):
+    if v3 and not request.headers.get("content-type", "").startswith("application/json"):
         return Reply(415)
     if run_uuid != endpoint.run_uuid or (v3 and not known):
         return expired
@@ -61,9 +57,7 @@ def reply_to(
     except ValueError as error:
         return Reply(400, str(error) if v3 else "")
     if ok and errors:
-        return (
-            Reply(400, "OK with errors") if v3 else Reply(200, stored=(False, errors))
-        )
+        return Reply(400, "OK with errors") if v3 else Reply(200, stored=(False, errors))
     if not ok and not errors:
         return Reply(400, "not OK without errors" if v3 else "")
     if not all(errors):
@@ -107,9 +101,7 @@ class Receiver:
         self.endpoint = Endpoint(url, str(uuid.uuid4()))
 
     def __enter__(self) -> Receiver:
-        threading.Thread(
-            target=self._http.serve_forever, args=(0.05,), daemon=True
-        ).start()
+        threading.Thread(target=self._http.serve_forever, args=(0.05,), daemon=True).start()
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -139,9 +131,7 @@ class Receiver:
     def handle(self, request: Request) -> Reply:
         """Answer `request`, and store the report if it is one."""
         with self._lock:
-            reply = reply_to(
-                request, self.endpoint, self.deadline, known=self.stored is None
-            )
+            reply = reply_to(request, self.endpoint, self.deadline, known=self.stored is None)
             self.requests.append((request, reply))
             if reply.stored is not None:
                 self.stored, self.stored_at = reply.stored, request.at

@@ -30,9 +30,7 @@ class Report(NamedTuple):
 
     def body(self) -> bytes:
         """Return the report as JSON in UTF-8."""
-        return json.dumps(
-            {"OK": self.ok, "Errors": self.errors}, ensure_ascii=False
-        ).encode()
+        return json.dumps({"OK": self.ok, "Errors": self.errors}, ensure_ascii=False).encode()
 
 
 PASSED = Report(True, [])
@@ -111,12 +109,14 @@ def judge(
     output: Captured,
     other_output: Captured,
     hints: Sequence[str],
+    is_plugin: bool = False,
 ) -> Report:
     """Return the report on a script that ran.
 
     `output` is the stream that errors are taken from, named by `stream`;
     `other_output` is looked at where that one is blank. `hints` are further
-    sentences, on the likely cause of a failure.
+    sentences, on the likely cause of a failure. `is_plugin` tells that the script
+    is a Nagios plugin, whose exit statuses have a meaning.
     """
     sentences = []
     if outcome.ending is not Ending.EXITED:
@@ -126,6 +126,10 @@ def judge(
     elif outcome.stopped_by is StoppedBy.SIGNAL:
         sentences.append(
             f"{_told_to_stop(outcome)}; the script then exited with status {outcome.exit_status}."
+        )
+    elif is_plugin and outcome.exit_status == 3:
+        sentences.append(
+            "UNKNOWN: the plugin could not find out (exit status 3), so this may be no outage."
         )
     if not _last_line(output):
         sentences.append(_silent_sentence(outcome, stream, _last_line(other_output)))
@@ -148,9 +152,7 @@ def _cut_beginning(text: str) -> str:
     return CUT + text
 
 
-def _shortened(
-    head: list[str], gap: int, tail: list[str], *, taken: list[str]
-) -> list[str]:
+def _shortened(head: list[str], gap: int, tail: list[str], *, taken: list[str]) -> list[str]:
     """Return as many lines as fit from both ends, and a line that counts what is missing.
 
     `gap` lines are missing already, between `head` and `tail`. `taken` are the
@@ -163,9 +165,7 @@ def _shortened(
     count = MAX_LINES - len(taken) - 1
     size = MAX_BODY_SIZE - len(Report(False, [*taken, _lines_left_out(10**15)]).body())
     while start < stop:
-        from_start = start < start_limit and (
-            start <= len(lines) - stop or stop <= stop_limit
-        )
+        from_start = start < start_limit and (start <= len(lines) - stop or stop <= stop_limit)
         if not from_start and stop <= stop_limit:
             break
         line = lines[start] if from_start else lines[stop - 1]

@@ -48,9 +48,7 @@ def find(name: str) -> str:
     return path
 
 
-def command(
-    path: str, args: "Sequence[str]", interpreter: "Sequence[str]"
-) -> "list[str]":
+def command(path: str, args: "Sequence[str]", interpreter: "Sequence[str]") -> "list[str]":
     """Return the command that runs the script; raises StartError where there is none."""
     if interpreter:
         return [*interpreter, path, *args]
@@ -80,14 +78,21 @@ def interpreted(path: str, args: "Sequence[str]") -> "list[str]":
     return ["/bin/sh", path, *args]
 
 
+def interpreter_of(path: str) -> "str | None":
+    """Return the interpreter in the `#!` line of an executable, None for a program."""
+    first = _first_line(path)
+    if not first.startswith(b"#!"):
+        return None if b"\0" in first else "/bin/sh"
+    words = first[2:].split(None, 1)
+    return os.fsdecode(words[0]) if words else "/bin/sh"
+
+
 def start_failure(error: OSError, path: str, argv: "Sequence[str]") -> str:
     """Return the sentence for an exec of `argv` that failed with `error`."""
     if error.errno == errno.E2BIG:
         reason = "its arguments and environment are larger than the kernel allows."
     elif error.errno == errno.EAGAIN:
-        reason = (
-            "the limit on processes is reached (the pod's pids limit, or the user's)."
-        )
+        reason = "the limit on processes is reached (the pod's pids limit, or the user's)."
     elif error.errno == errno.ENOENT:
         reason = f"{_missing(path, argv)} does not exist here.{_windows_hint(path)}"
     elif error.errno == errno.EACCES:

@@ -6,11 +6,28 @@ import os
 import select
 import stat
 import time
+from typing import Protocol
 
 # A pipe that poll(2) calls writable has room for at least this much (PIPE_BUF, pipe(7)).
 SAFE_WRITE = 4096
 # Beyond this, what nobody reads is dropped rather than kept in memory.
 PENDING_LIMIT = 2 * 1024 * 1024
+
+
+class Output(Protocol):
+    """Where a script's bytes go on to: a Sink, or what writes to one."""
+
+    @property
+    def fd(self) -> int: ...
+
+    @property
+    def pending(self) -> bytearray: ...
+
+    def write(self, data: bytes) -> None: ...
+
+    def flush(self) -> None: ...
+
+    def close(self) -> None: ...
 
 
 class Sink:
@@ -53,6 +70,9 @@ class Sink:
         written = self._write_now(self.pending)
         del self.pending[:written]
 
+    def close(self) -> None:
+        """Tell that the script writes no more. The descriptor stays open for khshim's log."""
+
     def drain(self, seconds: float) -> None:
         """Write what is pending, waiting for a slow reader for at most `seconds`."""
         until = time.monotonic() + seconds
@@ -88,9 +108,7 @@ def _open_anew(fd: int) -> int | None:
     """Return a non-blocking descriptor of the pipe behind `fd`, or None."""
     try:
         if stat.S_ISFIFO(os.fstat(fd).st_mode):
-            return os.open(
-                f"/proc/self/fd/{fd}", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC
-            )
+            return os.open(f"/proc/self/fd/{fd}", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         pass
     return None

@@ -18,6 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from shim.metrics_file import MetricsFile
     from shim.readiness import Wait
     from shim.signals import SignalInbox
 
@@ -27,7 +28,8 @@ class Start:
 
     `child` is None where the script was not started: because settings are wrong
     (`settings.problems`), or for the reason that the sentence `obstacle` gives.
-    `wait` is what came of waiting for the server, where that was asked for.
+    `wait` is what came of waiting for the server, and `metrics_file` is where the
+    script writes metrics of its own, each where that was asked for.
     """
 
     def __init__(self, environ: "Mapping[str, str]", settings: Settings) -> None:
@@ -38,6 +40,7 @@ class Start:
         self.child: Child | None = None
         self.obstacle = ""
         self.wait: Wait | None = None
+        self.metrics_file: MetricsFile | None = None
         self.take_the_time()
 
     def take_the_time(self) -> None:
@@ -53,9 +56,7 @@ class Start:
         return None if at is None else at - self.monotonic_now + self.unix_now
 
 
-def start(
-    environ: "Mapping[str, str]", command: "Sequence[str]", inbox: "SignalInbox"
-) -> Start:
+def start(environ: "Mapping[str, str]", command: "Sequence[str]", inbox: "SignalInbox") -> Start:
     """Read the settings and start the script, or find out why it cannot be started."""
     settings = Settings(environ, command)
     begun = Start(environ, settings)
@@ -73,9 +74,7 @@ def start(
             wait_for_server,
         )  # slow to import, and seldom asked for
 
-        begun.wait = wait_for_server(
-            settings.endpoint, settings.wait_for_server, left, inbox
-        )
+        begun.wait = wait_for_server(settings.endpoint, settings.wait_for_server, left, inbox)
         if begun.wait.stopped_by is not None:
             begun.obstacle = (
                 f"khshim was told to stop by {name(begun.wait.stopped_by)} while it waited for"
@@ -83,6 +82,10 @@ def start(
             )
             return begun
         begun.take_the_time()
+    if settings.metrics_port or settings.pushgateway_url:
+        from shim.metrics_file import MetricsFile  # seldom asked for
+
+        begun.metrics_file = MetricsFile()
     try:
         begun.path = script.find(settings.script)
         begun.child = _spawn(
@@ -92,6 +95,7 @@ def start(
                 environ,
                 pass_credentials=settings.pass_credentials,
                 terminate_at=begun.terminate_at_unix(),
+                metrics_file=begun.metrics_file.path if begun.metrics_file else None,
             ),
         )
     except script.StartError as error:

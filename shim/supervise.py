@@ -13,7 +13,7 @@ from shim.budget import Budget
 from shim.escalation import Escalation, StoppedBy
 from shim.outcome import Ending, Outcome
 from shim.signals import FORWARDED, SignalInbox
-from shim.sink import Sink
+from shim.sink import Output
 from shim.spawn import Child
 
 READ_SIZE = 64 * 1024
@@ -29,7 +29,7 @@ class Stream(NamedTuple):
     """One of the script's output pipes, where its bytes go on to, and who remembers them."""
 
     fd: int
-    sink: Sink
+    sink: Output
     feed: Callable[[bytes], None]
 
 
@@ -89,17 +89,11 @@ class Supervisor:
         at = self._escalation.next_at
         if at is None and self._escalation.killed_at is not None:
             at = self._escalation.killed_at + self._stuck_after
-        return (
-            LONGEST_WAIT
-            if at is None
-            else max(0.0, min(at - time.monotonic(), LONGEST_WAIT))
-        )
+        return LONGEST_WAIT if at is None else max(0.0, min(at - time.monotonic(), LONGEST_WAIT))
 
     def _is_stuck(self) -> bool:
         killed_at = self._escalation.killed_at
-        return (
-            killed_at is not None and time.monotonic() >= killed_at + self._stuck_after
-        )
+        return killed_at is not None and time.monotonic() >= killed_at + self._stuck_after
 
     def _take_signals(self) -> None:
         for signum in self._inbox.take():
@@ -173,12 +167,8 @@ class Supervisor:
             duration=ended_at - budget.started_at,
             stopped_by=escalation.stopped_by,
             stop_signal=None if stopped_at is None else escalation.stop_signal,
-            stopped_after=(
-                None if stopped_at is None else stopped_at - budget.started_at
-            ),
-            killed_after=(
-                None if killed_at is None else killed_at - (stopped_at or killed_at)
-            ),
+            stopped_after=(None if stopped_at is None else stopped_at - budget.started_at),
+            killed_after=(None if killed_at is None else killed_at - (stopped_at or killed_at)),
             time_left=None if stopped_at is None else budget.time_left(stopped_at),
         )
 

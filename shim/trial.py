@@ -21,9 +21,7 @@ from shim.receiver import Receiver
 def main(words: Sequence[str]) -> int:
     """Try the script that `words` name; return 0 for OK, 1 for not OK."""
     parser = Parser("khshim try", add_help=False, allow_abbrev=False)
-    parser.add_argument(
-        "--server", choices=[server.value for server in Server], default="v3"
-    )
+    parser.add_argument("--server", choices=[server.value for server in Server], default="v3")
     parser.add_argument("--timeout", type=_timeout, default=30.0)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("command", nargs=argparse.REMAINDER)
@@ -53,9 +51,7 @@ def _timeout(text: str) -> float:
     return seconds
 
 
-def _run(
-    command: Sequence[str], environ: dict[str, str], output: IO[bytes] | None = None
-) -> int:
+def _run(command: Sequence[str], environ: dict[str, str], output: IO[bytes] | None = None) -> int:
     """Run `khshim run` as a child and return its exit status (negative: its signal)."""
     isolated = ["-I"] if sys.flags.isolated else []
     argv = [sys.executable, *isolated, "-m", "shim", "run", "--", *command]
@@ -87,15 +83,11 @@ def _try_quietly(command: Sequence[str], receiver: Receiver) -> int:
 def _explain_silence(receiver: Receiver, status: int, out: TextIO) -> None:
     """Say that no report was accepted, what was answered, and how khshim ended."""
     server = receiver.endpoint.server.value
-    print(
-        f"\nNOT OK   Kuberhealthy {server} got no report that it could accept", file=out
-    )
+    print(f"\nNOT OK   Kuberhealthy {server} got no report that it could accept", file=out)
     for request, reply in receiver.requests:
         body = request.body.decode("utf-8", "replace")
         print(f"  it answered {reply.status} {reply.text} to {body}", file=out)
-    ended = (
-        f"with exit status {status}" if status >= 0 else f"by {signals.name(-status)}"
-    )
+    ended = f"with exit status {status}" if status >= 0 else f"by {signals.name(-status)}"
     print(f"  khshim run ended {ended}; its log above says why", file=out)
 
 
@@ -108,9 +100,7 @@ def _show(receiver: Receiver, started_at: float, status: int) -> None:
     took = durations.show((receiver.stored_at or started_at) - started_at)
     had = durations.show(receiver.deadline - started_at)
     verdict = "OK" if ok else "NOT OK"
-    print(
-        f"\n{verdict}   reported after {took} of the {had} it had (Kuberhealthy {server})"
-    )
+    print(f"\n{verdict}   reported after {took} of the {had} it had (Kuberhealthy {server})")
     for number, error in enumerate(errors, 1):
         print(f"  {number}. {error}")
     if receiver.overwritten():
@@ -122,16 +112,10 @@ def _show(receiver: Receiver, started_at: float, status: int) -> None:
 
 
 def _stored_body(receiver: Receiver) -> str | None:
-    bodies = [
-        request.body for request, reply in receiver.requests if reply.stored is not None
-    ]
+    bodies = [request.body for request, reply in receiver.requests if reply.stored is not None]
     return bodies[-1].decode() if bodies else None
 
 
 def _verdict(receiver: Receiver) -> int:
-    passed = (
-        receiver.stored is not None
-        and receiver.stored[0]
-        and not receiver.overwritten()
-    )
+    passed = receiver.stored is not None and receiver.stored[0] and not receiver.overwritten()
     return 0 if passed else 1

@@ -71,9 +71,7 @@ class Shim:
         **options: Any,
     ) -> subprocess.Popen[bytes]:
         """Start khshim; `prefix` is a command that runs it, an `env` value of UNSET unsets."""
-        streams = dict(
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
+        streams = dict(stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         environ = {**self.environ, **env}
         environ = {name: value for name, value in environ.items() if value != "UNSET"}
         return subprocess.Popen(
@@ -88,9 +86,7 @@ class Shim:
     def finish(self, process: subprocess.Popen[bytes]) -> Run:
         stdout, stderr = process.communicate()
         self.check_requests()
-        return Run(
-            process.returncode, stdout or b"", stderr or b"", self.receiver.stored
-        )
+        return Run(process.returncode, stdout or b"", stderr or b"", self.receiver.stored)
 
     def check_requests(self) -> None:
         for request, _ in self.receiver.requests:

@@ -63,9 +63,7 @@ def strict(schema: Resource, *, top: bool = True) -> Resource:
     if "items" in schema:
         result["items"] = strict(schema["items"], top=False)
     if isinstance(schema.get("additionalProperties"), dict):
-        result["additionalProperties"] = strict(
-            schema["additionalProperties"], top=False
-        )
+        result["additionalProperties"] = strict(schema["additionalProperties"], top=False)
     return result
 
 
@@ -104,8 +102,6 @@ def mount_config_map(data: dict[str, str], folder: Path) -> Path:
     (folder / "..data").symlink_to(version.name)
     for name, text in data.items():
         (version / name).write_text(text)
-        (version / name).chmod(
-            stat.S_IRUSR | stat.S_IWUSR | stat.S_IRGRP | stat.S_IROTH
-        )
+        (version / name).chmod(stat.S_IRUSR | stat.S_IWUSR | stat.S_IRGRP | stat.S_IROTH)
         (folder / name).symlink_to(os.path.join("..data", name))
     return folder

@@ -62,12 +62,7 @@ def test_no_other_refusal_does(answer: Answer) -> None:
 
 def test_the_servers_words_are_cut() -> None:
     assert (
-        len(
-            meaning(
-                Answer(418, words="x" * 5000), earlier_may_have_arrived=False
-            ).sentence
-        )
-        < 500
+        len(meaning(Answer(418, words="x" * 5000), earlier_may_have_arrived=False).sentence) < 500
     )
 
 

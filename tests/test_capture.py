@@ -44,9 +44,7 @@ def test_head_and_tail_are_true_and_the_rest_is_counted(
     total: int, width: int, chunk: int, ends: bool
 ) -> None:
     """Numbered lines show which ones are there."""
-    lines = [
-        b"%0*d" % (width, number) for number in range(max(2, total // (width + 1)))
-    ]
+    lines = [b"%0*d" % (width, number) for number in range(max(2, total // (width + 1)))]
     data = b"\n".join(lines) + (b"\n" if ends else b"")
     result = capture(*(data[at : at + chunk] for at in range(0, len(data), chunk)))
     assert result.one_line_of == 0

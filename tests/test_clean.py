@@ -44,9 +44,7 @@ def test_clean(line: bytes, text: str) -> None:
 def test_anything_becomes_one_printable_line(line: bytes) -> None:
     text = clean(line)
     assert text == text.rstrip()
-    assert not any(
-        unicodedata.category(character) in ("Cc", "Zl", "Zp") for character in text
-    )
+    assert not any(unicodedata.category(character) in ("Cc", "Zl", "Zp") for character in text)
     text.encode()
 
 

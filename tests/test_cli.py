@@ -25,9 +25,7 @@ def khshim(*words: str, **options: object) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize(
-    "words", [["--help"], ["-h"], ["run", "--help"], ["try", "--help"]]
-)
+@pytest.mark.parametrize("words", [["--help"], ["-h"], ["run", "--help"], ["try", "--help"]])
 def test_help_fits_on_one_screen_and_has_an_example(words: list[str]) -> None:
     result = khshim(*words)
     assert result.returncode == 0 and result.stderr == ""
@@ -62,17 +60,13 @@ def test_everything_can_come_from_the_environment(
 ) -> None:
     path = script('#!/bin/sh\necho "$1|$2"\n')
     environ = {**shim.environ, "SHIM_SCRIPT": path, "SHIM_ARGS": "'a b' c"}
-    result = subprocess.run(
-        [*KHSHIM, *words], env=environ, capture_output=True, check=False
-    )
+    result = subprocess.run([*KHSHIM, *words], env=environ, capture_output=True, check=False)
     assert result.stdout == b"a b|c\n"
     assert shim.receiver.stored == (True, [])
 
 
 @pytest.mark.parametrize("words", [[], ["run"], ["run", "--"], ["--"]])
-def test_arguments_win_over_the_environment(
-    shim: Shim, script: Write, words: list[str]
-) -> None:
+def test_arguments_win_over_the_environment(shim: Shim, script: Write, words: list[str]) -> None:
     path = script('#!/bin/sh\necho "$*"\n')
     environ = {**shim.environ, "SHIM_SCRIPT": "/other", "SHIM_ARGS": "x"}
     result = subprocess.run(

@@ -61,9 +61,7 @@ def test_a_second_report_is_refused(shim: Shim) -> None:
 
 def test_outside_a_pod(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("KH_REPORTING_URL")
-    with pytest.raises(
-        ReportError, match="KH_REPORTING_URL is not set.*SHIM_PASS_CREDENTIALS"
-    ):
+    with pytest.raises(ReportError, match="KH_REPORTING_URL is not set.*SHIM_PASS_CREDENTIALS"):
         report_success()
 
 

@@ -191,8 +191,6 @@ def test_the_readme_has_one_table_of_all_settings() -> None:
     ],
 )
 def test_the_readme_names_the_real_defaults(name: str, attribute: str) -> None:
-    [default] = re.findall(
-        rf"^\| `{name}` \| `([^`]*)`", README.read_text(), re.MULTILINE
-    )
+    [default] = re.findall(rf"^\| `{name}` \| `([^`]*)`", README.read_text(), re.MULTILINE)
     result = settings()
     assert getattr(settings(**{name: default}), attribute) == getattr(result, attribute)

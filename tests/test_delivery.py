@@ -14,7 +14,8 @@ from typing import NamedTuple
 import pytest
 import trustme
 
-from shim.delivery import Delivery, Result, deliver, time_to_deliver
+from shim.delivery import deliver, time_to_deliver
+from shim.delivery_result import Delivery, Result
 from shim.log import silent
 from shim.patience import Patience
 from shim.protocol import Endpoint
@@ -131,9 +132,7 @@ def send(url: str, seconds: float = 5.0, ca_file: str | None = None) -> Delivery
 
 def test_accepted(serve: Callable[..., Server]) -> None:
     server = serve(answer(OK))
-    assert send(server.url) == Delivery(
-        Result.ACCEPTED, 1, 200, "The server accepted the report."
-    )
+    assert send(server.url) == Delivery(Result.ACCEPTED, 1, 200, "The server accepted the report.")
     head, _, body = server.requests[0].partition(b"\r\n\r\n")
     assert body == BODY
     assert b"kh-run-uuid: the-uuid" in head
@@ -148,9 +147,7 @@ def test_transient_answers_are_retried(serve: Callable[..., Server], code: int) 
 
 
 def test_v3s_transient_400_is_retried(serve: Callable[..., Server]) -> None:
-    server = serve(
-        status(400, "failed to lookup healthcheck for uuid x: conflict\n"), answer(OK)
-    )
+    server = serve(status(400, "failed to lookup healthcheck for uuid x: conflict\n"), answer(OK))
     assert send(server.url).result is Result.ACCEPTED
 
 
@@ -171,16 +168,12 @@ def test_a_redirect_is_not_followed_but_named(serve: Callable[..., Server]) -> N
 
 
 def test_flapping(serve: Callable[..., Server]) -> None:
-    server = serve(
-        reset, status(503), answer(b""), answer(b"garbage\r\n\r\n"), answer(OK)
-    )
+    server = serve(reset, status(503), answer(b""), answer(b"garbage\r\n\r\n"), answer(OK))
     result = send(server.url, 10)
     assert (result.result, result.attempts) == (Result.ACCEPTED, 5)
 
 
-@pytest.mark.parametrize(
-    "act", [answer(b""), reset, answer(b"HTTP/1."), status(504), status(502)]
-)
+@pytest.mark.parametrize("act", [answer(b""), reset, answer(b"HTTP/1."), status(504), status(502)])
 def test_stored_but_the_answer_was_lost(serve: Callable[..., Server], act: Act) -> None:
     server = serve(act, status(400, "run uuid x is invalid or expired"))
     assert send(server.url).result is Result.ASSUMED
@@ -267,9 +260,7 @@ def test_a_server_that_comes_up_later() -> None:
 
         threading.Thread(target=come_up, daemon=True).start()
         url = f"http://127.0.0.1:{reserved.getsockname()[1]}/check"
-        result = deliver(
-            Endpoint(url, "x"), BODY, Patience(time.monotonic() + 10), note
-        )
+        result = deliver(Endpoint(url, "x"), BODY, Patience(time.monotonic() + 10), note)
     assert result.result is Result.ACCEPTED
     assert result.attempts > 1
 
@@ -292,9 +283,7 @@ def test_retry_after_is_honoured_where_it_makes_sense(
     assert least <= second - first < most
 
 
-def test_proxies_are_ignored(
-    serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_proxies_are_ignored(serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
     assert send(serve(answer(OK)).url).result is Result.ACCEPTED
@@ -363,9 +352,7 @@ def test_plain_http_on_an_https_port(serve: Callable[..., Server], tls: Tls) -> 
     assert result.result is Result.UNDELIVERED
 
 
-@pytest.mark.parametrize(
-    ("deadline", "expected"), [(None, 130), (150, 150), (100, 105), (50, 105)]
-)
+@pytest.mark.parametrize(("deadline", "expected"), [(None, 130), (150, 150), (100, 105), (50, 105)])
 def test_how_long_it_may_take(deadline: float | None, expected: float) -> None:
     assert time_to_deliver(deadline, 100) == expected
 

@@ -10,9 +10,7 @@ from tests.test_budget import NOW, budget
 TERM, KILL = signal.SIGTERM, signal.SIGKILL
 
 
-def drive(
-    escalation: Escalation, until: float = 1e6
-) -> list[tuple[float, signal.Signals]]:
+def drive(escalation: Escalation, until: float = 1e6) -> list[tuple[float, signal.Signals]]:
     """Return the signals that fall due, with the seconds after NOW."""
     sent = []
     while (at := escalation.next_at) is not None and at < until:
@@ -41,9 +39,7 @@ def test_without_limits_nothing_falls_due() -> None:
     assert drive(Escalation(budget(None), 5)) == []
 
 
-@pytest.mark.parametrize(
-    "signum", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT]
-)
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT])
 def test_a_terminating_signal_starts_the_grace_period(signum: signal.Signals) -> None:
     escalation = Escalation(budget(None), 5)
     escalation.received(signum, NOW + 1)

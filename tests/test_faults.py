@@ -26,9 +26,7 @@ MakeShim = Callable[..., Shim]
 # Scripts
 
 
-def test_a_thousand_children_that_ignore_sigterm(
-    shim: Shim, python_script: Write
-) -> None:
+def test_a_thousand_children_that_ignore_sigterm(shim: Shim, python_script: Write) -> None:
     path = python_script(
         "import os, signal, sys\n"
         "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
@@ -55,9 +53,7 @@ def test_a_thousand_children_that_ignore_sigterm(
     ("chunk", "shown"),
     [("x" * 100, 3), ("\\n", 1), ("line\\n", 64), ("\\0\\xff\\n", 64)],
 )
-def test_floods(
-    shim: Shim, python_script: Write, megabytes: int, chunk: str, shown: int
-) -> None:
+def test_floods(shim: Shim, python_script: Write, megabytes: int, chunk: str, shown: int) -> None:
     path = python_script(
         f"import os, sys\nchunk = (b'{chunk}' * 65536)[:65536]\n"
         f"for _ in range({megabytes} * 16): os.write(2, chunk)\n"
@@ -85,9 +81,7 @@ def test_floods(
         ),
     ],
 )
-def test_odd_bytes(
-    shim: Shim, python_script: Write, output: str, errors: list[str]
-) -> None:
+def test_odd_bytes(shim: Shim, python_script: Write, output: str, errors: list[str]) -> None:
     path = python_script(
         f"import os, sys\noutput = {output}\n"
         "for part in output if isinstance(output, tuple) else [output]:\n"
@@ -98,9 +92,7 @@ def test_odd_bytes(
 
 
 def test_a_script_that_reads_stdin_gets_none(shim: Shim, script: Write) -> None:
-    run = shim.run(
-        script("#!/bin/sh\ncat; read x || echo none\n"), stdin=subprocess.PIPE
-    )
+    run = shim.run(script("#!/bin/sh\ncat; read x || echo none\n"), stdin=subprocess.PIPE)
     assert run.stdout == b"none\n"
 
 
@@ -131,14 +123,10 @@ def test_exit_statuses(shim: Shim, script: Write, status: int) -> None:
 # Time
 
 
-def test_ends_milliseconds_before_or_after_its_limit(
-    make_shim: MakeShim, script: Write
-) -> None:
+def test_ends_milliseconds_before_or_after_its_limit(make_shim: MakeShim, script: Write) -> None:
     for delay in ("0.28", "0.30", "0.32"):
         shim = make_shim()
-        run = shim.run(
-            script(f"#!/bin/sh\nsleep {delay}\n"), env={"SHIM_TIMEOUT": "300ms"}
-        )
+        run = shim.run(script(f"#!/bin/sh\nsleep {delay}\n"), env={"SHIM_TIMEOUT": "300ms"})
         timed_out = [line for line in run.log if line["event"] == "script_timed_out"]
         assert run.ok is not bool(timed_out)
 
@@ -167,17 +155,13 @@ def test_the_wall_clock_jumps_during_the_run(
 def test_a_deadline_that_is_no_number(shim: Shim, deadline: str) -> None:
     run = shim.run("/bin/true", env={"KH_CHECK_RUN_DEADLINE": deadline})
     assert run.exit_status == 78
-    assert run.errors[0].startswith(
-        f'KH_CHECK_RUN_DEADLINE is "{deadline}"; expected unix seconds'
-    )
+    assert run.errors[0].startswith(f'KH_CHECK_RUN_DEADLINE is "{deadline}"; expected unix seconds')
 
 
 @pytest.mark.parametrize("seconds", [0.5, 1.0, 100 * 365 * 86400.0])
 def test_near_and_far_deadlines(make_shim: MakeShim, seconds: float) -> None:
     shim = make_shim(timeout=60)
-    run = shim.run(
-        "/bin/true", env={"KH_CHECK_RUN_DEADLINE": str(time.time() + seconds)}
-    )
+    run = shim.run("/bin/true", env={"KH_CHECK_RUN_DEADLINE": str(time.time() + seconds)})
     assert run.exit_status == 0
 
 
@@ -194,9 +178,7 @@ def test_no_file_descriptors_left(make_shim: MakeShim, script: Write) -> None:
         _, stderr = process.communicate()
         shim.check_requests()
         endings.add(process.returncode)
-        assert shim.receiver.stored is not None or (
-            process.returncode != 0 and stderr
-        ), limit
+        assert shim.receiver.stored is not None or (process.returncode != 0 and stderr), limit
     assert 0 in endings  # enough at last
 
 
@@ -278,9 +260,7 @@ def test_a_bug_anywhere_is_reported_or_logged(
         f"            if name == {broken!r}: raise RuntimeError('broken on purpose')\n"
         "    sys.meta_path.insert(0, Broken())\n"
     )
-    run = shim.run(
-        script("#!/bin/sh\nexec sleep 1000\n"), env={"PYTHONPATH": str(hook)}
-    )
+    run = shim.run(script("#!/bin/sh\nexec sleep 1000\n"), env={"PYTHONPATH": str(hook)})
     assert run.exit_status == 70
     assert "broken on purpose" in run.event("bug")["message"]
     if run.report is not None:
@@ -311,9 +291,7 @@ def test_waiting_for_a_server_that_comes_up(shim: Shim, script: Write) -> None:
         reserved.bind(("127.0.0.1", 0))
         late = f"http://127.0.0.1:{reserved.getsockname()[1]}/check"
         path = script("#!/bin/sh\necho started\n")
-        process = shim.start(
-            path, env={"SHIM_WAIT_FOR_SERVER": "20s", "KH_REPORTING_URL": late}
-        )
+        process = shim.start(path, env={"SHIM_WAIT_FOR_SERVER": "20s", "KH_REPORTING_URL": late})
         relay = threading.Thread(target=serve_as, args=(reserved, int(port), process))
         relay.start()
         stdout, stderr = process.communicate()
@@ -325,9 +303,7 @@ def test_waiting_for_a_server_that_comes_up(shim: Shim, script: Write) -> None:
     assert events.index("server_reached") < events.index("script_started")
 
 
-def serve_as(
-    reserved: socket.socket, port: int, process: subprocess.Popen[bytes]
-) -> None:
+def serve_as(reserved: socket.socket, port: int, process: subprocess.Popen[bytes]) -> None:
     """Listen once the process has been refused, and pass each connection on to `port`."""
     # A refused connection leaves its mark in the process's own socket counters only, so
     # the moment is taken from the process: it waits in poll(2) between two attempts.
@@ -351,9 +327,7 @@ def serve_as(
                 client.sendall(server.recv(65_536))
 
 
-def test_waiting_in_vain_takes_a_third_of_the_time(
-    make_shim: MakeShim, script: Write
-) -> None:
+def test_waiting_in_vain_takes_a_third_of_the_time(make_shim: MakeShim, script: Write) -> None:
     shim = make_shim(timeout=6)
     run = shim.run(
         script("#!/bin/sh\necho started\n"),
@@ -423,9 +397,7 @@ def sidecar() -> Iterator[tuple[str, list[str]]]:
     server.server_close()
 
 
-def test_the_sidecar_is_told_to_quit_once(
-    shim: Shim, sidecar: tuple[str, list[str]]
-) -> None:
+def test_the_sidecar_is_told_to_quit_once(shim: Shim, sidecar: tuple[str, list[str]]) -> None:
     url, seen = sidecar
     assert shim.run("/bin/true", env={"SHIM_QUIT_URL": f"{url}/quitquitquit"}).ok
     assert seen == ["/quitquitquit"]
@@ -452,9 +424,7 @@ def test_a_sidecar_that_hangs_is_given_a_second(shim: Shim) -> None:
 # Security
 
 
-def test_nothing_is_evaluated_by_a_shell(
-    shim: Shim, script: Write, tmp_path: Path
-) -> None:
+def test_nothing_is_evaluated_by_a_shell(shim: Shim, script: Write, tmp_path: Path) -> None:
     trap = f"$(touch {tmp_path}/pwned) `touch {tmp_path}/pwned`; touch {tmp_path}/pwned"
     path = script("#!/bin/sh\nprintf '%s\\n' \"$@\" >&2; exit 1\n")
     run = shim.run(env={"SHIM_SCRIPT": path, "SHIM_ARGS": f"'{trap}'"})
@@ -462,18 +432,12 @@ def test_nothing_is_evaluated_by_a_shell(
     assert not (tmp_path / "pwned").exists()
 
 
-def test_the_credentials_are_in_no_environment_of_the_script(
-    shim: Shim, script: Write
-) -> None:
+def test_the_credentials_are_in_no_environment_of_the_script(shim: Shim, script: Write) -> None:
     run = shim.run(script("#!/bin/sh\nenv; cat /proc/self/environ\n"))
     assert shim.receiver.endpoint.run_uuid.encode() not in run.stdout
     assert shim.receiver.endpoint.url.encode() not in run.stdout
 
 
 def test_the_tests_have_what_they_need() -> None:
-    assert (
-        shutil.which("unshare")
-        and shutil.which("prlimit")
-        and KHSHIM[0] == sys.executable
-    )
+    assert shutil.which("unshare") and shutil.which("prlimit") and KHSHIM[0] == sys.executable
     assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] >= 256

@@ -51,9 +51,7 @@ def test_json(opened: Opened) -> None:
     text = opened.written()
     assert text.endswith("}\n") and "Grün" in text
     line = json.loads(text)
-    assert re.fullmatch(
-        r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", line.pop("timestamp")
-    )
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", line.pop("timestamp"))
     assert line == {
         "level": "warning",
         "message": "Grün — done.",
@@ -90,9 +88,7 @@ def test_any_message_can_be_written(opened: Opened, message: str) -> None:
     assert json.loads(opened.written())["event"] == "event"
 
 
-def test_nothing_global_is_changed(
-    opened: Opened, make: Callable[[], None] | None = None
-) -> None:
+def test_nothing_global_is_changed(opened: Opened, make: Callable[[], None] | None = None) -> None:
     before = list(logging.getLogger().handlers)
     opened.log()("event", "message")
     assert logging.getLogger().handlers == before

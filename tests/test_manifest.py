@@ -77,14 +77,10 @@ def test_what_is_written(
     config_map, check = load(result.stdout)
     assert config_map["data"] == {"check.sh": SCRIPT}
     assert check["kind"] == kind
-    assert {
-        key: value for key, value in check["spec"].items() if key != "podSpec"
-    } == spec
+    assert {key: value for key, value in check["spec"].items() if key != "podSpec"} == spec
     validate(check)
     assert_restricted(pod_spec(check))
-    assert ("singleRunOnly" in result.stderr) == (
-        "--once" in words and kind == "HealthCheck"
-    )
+    assert ("singleRunOnly" in result.stderr) == ("--once" in words and kind == "HealthCheck")
 
 
 def test_everything_that_can_be_said(common: list[str]) -> None:
@@ -94,15 +90,12 @@ def test_everything_that_can_be_said(common: list[str]) -> None:
         "arg one", "--", "--flag", "-x",
     )  # fmt: skip
     config_map, check = load(result.stdout)
-    assert (
-        config_map["metadata"]
-        == check["metadata"]
-        == {"name": "my-check", "namespace": "shop"}
-    )
+    assert config_map["metadata"] == check["metadata"] == {"name": "my-check", "namespace": "shop"}
     [container] = pod_spec(check)["containers"]
     assert container["image"] == "registry.example/khshim:1"
     assert container["args"] == ["/checks/check.sh", "arg one", "--flag", "-x"]
     assert container["env"] == [
+        {"name": "SHIM_CHECK_NAME", "value": "my-check"},
         {"name": "URL", "value": "http://x/?a=b"},
         {"name": "EMPTY", "value": ""},
         {
@@ -149,9 +142,7 @@ def test_it_is_readable_and_deterministic(common: list[str]) -> None:
         ),
     ],
 )
-def test_what_cannot_be_a_check(
-    common: list[str], words: list[str], sentence: str
-) -> None:
+def test_what_cannot_be_a_check(common: list[str], words: list[str], sentence: str) -> None:
     result = manifest(*common, *words)
     assert result.returncode == 1
     assert sentence in result.stderr and result.stderr.count("\n") == 1
@@ -180,9 +171,7 @@ def test_what_cannot_be_in_a_config_map(
 
 
 def test_a_missing_script() -> None:
-    result = manifest(
-        "/no/such.sh", "--name", "x", "--interval", "5m", "--timeout", "1m"
-    )
+    result = manifest("/no/such.sh", "--name", "x", "--interval", "5m", "--timeout", "1m")
     assert (result.returncode, result.stderr.count("\n")) == (1, 1)
     assert "/no/such.sh cannot be read: No such file or directory" in result.stderr
 
@@ -217,9 +206,7 @@ def test_the_kustomization_is_valid() -> None:
     pod = pod_spec(check)
     assert_restricted(pod)
     assert pod["volumes"][0]["configMap"]["name"] == generator["name"]
-    env = {
-        variable["name"]: variable["value"] for variable in pod["containers"][0]["env"]
-    }
+    env = {variable["name"]: variable["value"] for variable in pod["containers"][0]["env"]}
     assert env["SHIM_SCRIPT"] in [Path(file).name for file in generator["files"]]
     assert all((folder / file).is_file() for file in generator["files"])
     assert Settings({**GOOD, **env}).problems == []

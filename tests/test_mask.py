@@ -85,9 +85,7 @@ def test_inside_a_longer_base64_text(secret: str, before: bytes, after: bytes) -
 def test_base64_in_lines() -> None:
     secret = "long secret " * 20
     environ = {"TOKEN": secret}
-    result = subprocess.run(
-        ["base64"], input=secret.encode(), capture_output=True, check=True
-    )
+    result = subprocess.run(["base64"], input=secret.encode(), capture_output=True, check=True)
     for line in result.stdout.decode().splitlines():
         assert "[masked]" in masker(environ)(line)
 
@@ -108,31 +106,22 @@ def test_any_value_is_found_in_a_cleaned_line(secret: str) -> None:
 
 
 def test_colour_codes_inside_do_not_hide_it() -> None:
-    assert (
-        masker({"TOKEN": "secret-value"})(clean(b"secret\x1b[1m-val\x1b[0mue"))
-        == "[masked]"
-    )
+    assert masker({"TOKEN": "secret-value"})(clean(b"secret\x1b[1m-val\x1b[0mue")) == "[masked]"
 
 
 @pytest.mark.parametrize("position", [980, 990, 995, 999, 1005])
-def test_across_the_limit_of_a_line(
-    shim: Shim, python_script: Write, position: int
-) -> None:
+def test_across_the_limit_of_a_line(shim: Shim, python_script: Write, position: int) -> None:
     path = python_script(
-        "import os, sys\n"
-        f"sys.exit('x' * {position} + os.environ['MY_TOKEN'] + 'y' * 500)\n"
+        "import os, sys\n" f"sys.exit('x' * {position} + os.environ['MY_TOKEN'] + 'y' * 500)\n"
     )
     [error] = shim.run(path, env={"MY_TOKEN": "a-rather-secret-value"}).errors
     assert "a-ra" not in error and len(error) <= 1000
 
 
 @pytest.mark.parametrize("position", [890, 895, 899, 905, 985, 995, 1010])
-def test_at_the_beginning_of_a_cut_line(
-    shim: Shim, python_script: Write, position: int
-) -> None:
+def test_at_the_beginning_of_a_cut_line(shim: Shim, python_script: Write, position: int) -> None:
     path = python_script(
-        "import os, sys\n"
-        f"sys.exit('x' * 300_000 + os.environ['MY_TOKEN'] + 'y' * {position})\n"
+        "import os, sys\n" f"sys.exit('x' * 300_000 + os.environ['MY_TOKEN'] + 'y' * {position})\n"
     )
     run = shim.run(path, env={"MY_TOKEN": "a-rather-secret-value"})
     assert not any("value" in error or "secret" in error for error in run.errors)

@@ -33,21 +33,18 @@ def test_both_versions(
 ) -> None:
     (tmp_path / "events").write_text(events)
     (tmp_path / "limit").write_text(limit)
-    group = MemoryCgroup(str(tmp_path / "events"), str(tmp_path / "limit"))
+    group = MemoryCgroup(*(str(tmp_path / name) for name in ("events", "limit", "limit")))
     assert (group.kills(), group.limit_bytes()) == (kills, limit_bytes)
+    assert group.peak_bytes() == limit_bytes
 
 
 def test_nothing_to_read() -> None:
-    group = MemoryCgroup("/no/such/file", "/no/such/file")
+    group = MemoryCgroup("/no/such/file", "/no/such/file", "/no/such/file")
     assert (group.kills(), group.limit_bytes()) == (0, None)
 
 
 def test_this_process_has_one() -> None:
-    if not (
-        V1.is_dir()
-        or (V2 / "memory.max").exists()
-        or (V2 / "cgroup.controllers").exists()
-    ):
+    if not (V1.is_dir() or (V2 / "memory.max").exists() or (V2 / "cgroup.controllers").exists()):
         pytest.skip("no memory cgroup is mounted here")
     group = memory_cgroup()
     assert group is not None and group.kills() >= 0
@@ -72,9 +69,7 @@ def limited() -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("within", ["", "ulimit -c 0; "])
-def test_a_script_killed_for_memory(
-    shim: Shim, script: Write, limited: Path, within: str
-) -> None:
+def test_a_script_killed_for_memory(shim: Shim, script: Write, limited: Path, within: str) -> None:
     """The script itself, and a command in it."""
     command = "python3 -c 'x = bytearray(200_000_000)'"
     path = script(f"#!/bin/bash\n{within + command if within else 'exec ' + command}\n")

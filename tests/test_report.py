@@ -25,9 +25,7 @@ from shim.report import failure as edited_failure
 SERVERS = list(Server)
 
 
-def failure(
-    sentences: list[str], server: Server, output: Captured = NOTHING_CAPTURED
-) -> Report:
+def failure(sentences: list[str], server: Server, output: Captured = NOTHING_CAPTURED) -> Report:
     return edited_failure(sentences, Editor(server, lambda text: text), output)
 
 
@@ -41,9 +39,7 @@ def accepted(report: Report, server: Server) -> bool:
         "id",
     )
     headers = {"kh-run-uuid": "id", "content-type": "application/json"}
-    request = Request(
-        "POST", endpoint.url.removeprefix("http://host"), headers, report.body(), 0.0
-    )
+    request = Request("POST", endpoint.url.removeprefix("http://host"), headers, report.body(), 0.0)
     reply = reply_to(request, endpoint, 1.0, known=True)
     return reply.status == 200 and reply.stored == (report.ok, report.errors)
 
@@ -55,9 +51,7 @@ def test_passing(server: Server) -> None:
 
 
 def test_sentences_come_before_lines_and_blank_ones_go() -> None:
-    report = failure(
-        ["First.", "", "  "], Server.V3, of_lines(b"", b"one", b" \t", b"two")
-    )
+    report = failure(["First.", "", "  "], Server.V3, of_lines(b"", b"one", b" \t", b"two"))
     assert report.errors == ["First.", "one", "two"]
 
 
@@ -76,9 +70,7 @@ def test_a_failure_always_has_a_reason() -> None:
         (Server.V2, b'say "hi"', "say 'hi'"),
     ],
 )
-def test_what_would_break_a_prometheus_label(
-    server: Server, line: bytes, error: str
-) -> None:
+def test_what_would_break_a_prometheus_label(server: Server, line: bytes, error: str) -> None:
     assert failure([], server, of_lines(line)).errors == [error]
 
 
@@ -101,19 +93,13 @@ def test_head_and_tail_of_many_lines() -> None:
     assert len(report.errors) == MAX_LINES
     assert report.errors[0] == "Sentence."
     assert report.errors[1:32] == [f"line {number}" for number in range(31)]
-    assert (
-        report.errors[32]
-        == "… 938 lines are left out here; the pod's log has everything …"
-    )
+    assert report.errors[32] == "… 938 lines are left out here; the pod's log has everything …"
     assert report.errors[33:] == [f"line {number}" for number in range(969, 1000)]
 
 
 def test_64_lines_are_all_shown() -> None:
     assert len(failure([], Server.V3, of_lines(*[b"x"] * 64)).errors) == 64
-    assert (
-        "2 lines are left out"
-        in failure([], Server.V3, of_lines(*[b"x"] * 65)).errors[32]
-    )
+    assert "2 lines are left out" in failure([], Server.V3, of_lines(*[b"x"] * 65)).errors[32]
 
 
 def test_large_lines_are_limited_by_the_size_of_the_json() -> None:
@@ -167,9 +153,7 @@ def test_whatever_goes_in_both_servers_take_what_comes_out(
     report = failure(sentences, server, capture.captured())
     assert accepted(report, server)
     assert 1 <= len(report.errors) <= MAX_LINES
-    assert all(
-        error.strip() and len(error) <= MAX_LINE_LENGTH for error in report.errors
-    )
+    assert all(error.strip() and len(error) <= MAX_LINE_LENGTH for error in report.errors)
     assert len(report.body()) <= MAX_BODY_SIZE
     assert json.loads(report.body()) == {"OK": False, "Errors": report.errors}
     for error in report.errors:

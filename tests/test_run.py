@@ -33,9 +33,7 @@ def test_a_passing_script(shim: Shim, script: Write) -> None:
 
 def test_a_failing_script(shim: Shim, script: Write) -> None:
     run = shim.run(
-        script(
-            "#!/bin/sh\necho progress; echo one >&2; echo >&2; echo '  two ' >&2; exit 3\n"
-        )
+        script("#!/bin/sh\necho progress; echo one >&2; echo >&2; echo '  two ' >&2; exit 3\n")
     )
     assert run.report == (False, ["one", "  two"])
     assert run.exit_status == 0
@@ -109,9 +107,7 @@ def test_errors(
     assert shim.run(script(f"#!/bin/bash\n{text}\n"), env=env).errors == errors
 
 
-def test_errors_from_both_streams_keep_their_order(
-    shim: Shim, python_script: Write
-) -> None:
+def test_errors_from_both_streams_keep_their_order(shim: Shim, python_script: Write) -> None:
     path = python_script(
         "import os, sys\n"
         "for line in range(6):\n"
@@ -123,9 +119,7 @@ def test_errors_from_both_streams_keep_their_order(
     assert sorted(run.errors) == [f"half {line}" for line in range(6)]
 
 
-def test_a_last_line_without_a_newline_counts_from_both(
-    shim: Shim, script: Write
-) -> None:
+def test_a_last_line_without_a_newline_counts_from_both(shim: Shim, script: Write) -> None:
     run = shim.run(
         script("#!/bin/sh\nprintf out; printf err >&2; exit 1\n"),
         env={"SHIM_ERRORS_FROM": "both"},
@@ -134,22 +128,15 @@ def test_a_last_line_without_a_newline_counts_from_both(
 
 
 @pytest.mark.parametrize(("status", "ok"), [(0, True), (1, True), (2, False)])
-def test_other_exit_codes_can_be_ok(
-    shim: Shim, script: Write, status: int, ok: bool
-) -> None:
+def test_other_exit_codes_can_be_ok(shim: Shim, script: Write, status: int, ok: bool) -> None:
     assert (
-        shim.run(
-            script(f"#!/bin/sh\nexit {status}\n"), env={"SHIM_OK_EXIT_CODES": "0,1"}
-        ).ok
-        is ok
+        shim.run(script(f"#!/bin/sh\nexit {status}\n"), env={"SHIM_OK_EXIT_CODES": "0,1"}).ok is ok
     )
 
 
 @pytest.mark.parametrize("name", ["SIGSEGV", "SIGABRT", "SIGKILL", "SIGPIPE"])
 def test_death_by_a_signal_is_named(shim: Shim, script: Write, name: str) -> None:
-    run = shim.run(
-        script(f"#!/bin/sh\necho last words >&2\nulimit -c 0\nkill -{name[3:]} $$\n")
-    )
+    run = shim.run(script(f"#!/bin/sh\necho last words >&2\nulimit -c 0\nkill -{name[3:]} $$\n"))
     assert run.errors[0].startswith(f"The script died of {name} (")
     assert run.errors[1] == "last words"
     assert run.event("script_exited")["signal"] == name
@@ -194,9 +181,7 @@ def test_what_the_script_gets(shim: Shim, python_script: Write, tmp_path: Path) 
     assert got["stdin"] == "/dev/null"
     assert got["fds"] == 4  # 0, 1, 2 and the listing's own
     assert got["blocked"] == 0
-    [ignored] = [
-        line for line in got["status"].splitlines() if line.startswith("SigIgn")
-    ]
+    [ignored] = [line for line in got["status"].splitlines() if line.startswith("SigIgn")]
     mask = int(ignored.split()[1], 16)
     # The two that Python itself ignores, in any Python program.
     assert {signum for signum in signal.valid_signals() if mask >> signum - 1 & 1} == {
@@ -205,21 +190,15 @@ def test_what_the_script_gets(shim: Shim, python_script: Write, tmp_path: Path) 
     }
     assert got["env"]["PASSED"] == "on"
     assert "KH_RUN_UUID" not in got["env"] and "KH_REPORTING_URL" not in got["env"]
-    assert int(got["env"]["SHIM_DEADLINE"]) == pytest.approx(
-        shim.receiver.deadline - 7, abs=1
-    )
+    assert int(got["env"]["SHIM_DEADLINE"]) == pytest.approx(shim.receiver.deadline - 7, abs=1)
 
 
 def test_the_credentials_are_passed_when_asked_for(shim: Shim, script: Write) -> None:
-    run = shim.run(
-        script("#!/bin/sh\necho $KH_RUN_UUID\n"), env={"SHIM_PASS_CREDENTIALS": "true"}
-    )
+    run = shim.run(script("#!/bin/sh\necho $KH_RUN_UUID\n"), env={"SHIM_PASS_CREDENTIALS": "true"})
     assert run.stdout.decode().strip() == shim.receiver.endpoint.run_uuid
 
 
-def test_output_is_passed_through_live_and_byte_for_byte(
-    shim: Shim, python_script: Write
-) -> None:
+def test_output_is_passed_through_live_and_byte_for_byte(shim: Shim, python_script: Write) -> None:
     path = python_script(
         "import os, sys\n"
         "os.write(1, b'no newline \\xff\\0\\r')\n"
@@ -239,17 +218,13 @@ def test_output_is_passed_through_live_and_byte_for_byte(
         pass
     run = shim.finish(process)
     assert run.stdout == bytes(range(256)) * 4096
-    assert run.stderr.startswith(
-        b'\n{"timestamp"'
-    )  # the log begins on a line of its own
+    assert run.stderr.startswith(b'\n{"timestamp"')  # the log begins on a line of its own
 
 
 def test_a_background_process_that_holds_the_pipes_is_not_waited_for(
     shim: Shim, script: Write
 ) -> None:
-    run = shim.run(
-        script("#!/bin/sh\nsleep 1000 &\necho $! >&1\necho failed >&2; exit 1\n")
-    )
+    run = shim.run(script("#!/bin/sh\nsleep 1000 &\necho $! >&1\necho failed >&2; exit 1\n"))
     assert run.errors == ["failed"]
     assert run.event("script_exited")["duration_s"] < 10
     wait_until_gone(int(run.stdout))
@@ -279,9 +254,7 @@ def test_a_script_that_closes_its_stderr_lives_on(shim: Shim, script: Write) -> 
     ]
 
 
-def test_wrong_settings_are_reported_and_the_script_not_started(
-    shim: Shim, script: Write
-) -> None:
+def test_wrong_settings_are_reported_and_the_script_not_started(shim: Shim, script: Write) -> None:
     path = script("#!/bin/sh\necho started\n")
     run = shim.run(path, env={"SHIM_TIMEOUT": "5 minutes", "SHIM_GRACE_PERIOD": "x"})
     assert run.exit_status == 78
@@ -293,9 +266,7 @@ def test_wrong_settings_are_reported_and_the_script_not_started(
 
 
 @pytest.mark.parametrize("name", ["KH_REPORTING_URL", "KH_RUN_UUID"])
-def test_without_credentials_the_log_and_the_exit_status_say_so(
-    shim: Shim, name: str
-) -> None:
+def test_without_credentials_the_log_and_the_exit_status_say_so(shim: Shim, name: str) -> None:
     run = shim.run("/bin/true", env={name: "UNSET"})
     assert run.exit_status == 78
     assert run.report is None
@@ -322,9 +293,7 @@ def test_a_deadline_already_past_is_the_report(
 
 
 def test_far_deadlines_do_not_overflow(shim: Shim) -> None:
-    assert shim.run(
-        "/bin/true", env={"KH_CHECK_RUN_DEADLINE": "12345678901234567890"}
-    ).ok
+    assert shim.run("/bin/true", env={"KH_CHECK_RUN_DEADLINE": "12345678901234567890"}).ok
 
 
 def test_memory_stays_bounded(shim: Shim, python_script: Write) -> None:
@@ -336,9 +305,7 @@ def test_memory_stays_bounded(shim: Shim, python_script: Write) -> None:
         "sys.exit(1)\n"
     )
     run = shim.run(path, stderr=subprocess.DEVNULL)
-    [peak] = [
-        line for line in run.stdout.decode().splitlines() if line.startswith("VmHWM")
-    ]
+    [peak] = [line for line in run.stdout.decode().splitlines() if line.startswith("VmHWM")]
     assert int(peak.split()[1]) < 48 * 1024
     assert len(run.errors) == 64 or len(json.dumps(run.errors)) > 15_000
     [marker] = [error for error in run.errors if error.startswith("…")]
@@ -346,9 +313,7 @@ def test_memory_stays_bounded(shim: Shim, python_script: Write) -> None:
     assert f" {1_000_000 - shown:,} lines are left out" in marker
 
 
-def test_a_bug_is_reported_and_nothing_is_left(
-    shim: Shim, script: Write, tmp_path: Path
-) -> None:
+def test_a_bug_is_reported_and_nothing_is_left(shim: Shim, script: Write, tmp_path: Path) -> None:
     # A library that breaks under khshim, put in its way by the site's own hook.
     hook = tmp_path / "hook"
     hook.mkdir()
@@ -360,9 +325,7 @@ def test_a_bug_is_reported_and_nothing_is_left(
         "        def select(self, timeout=None): raise RuntimeError('broken on purpose')\n"
         "    selectors.PollSelector = Broken\n"
     )
-    run = shim.run(
-        script("#!/bin/sh\necho $$\nexec sleep 1000\n"), env={"PYTHONPATH": str(hook)}
-    )
+    run = shim.run(script("#!/bin/sh\necho $$\nexec sleep 1000\n"), env={"PYTHONPATH": str(hook)})
     assert run.exit_status == 70
     [error] = run.errors
     assert "khshim itself failed" in error and "broken on purpose" in error
@@ -374,9 +337,7 @@ def test_a_module_beside_the_script_is_never_imported(
     shim: Shim, script: Write, tmp_path: Path
 ) -> None:
     for name in ("urllib3", "pythonjsonlogger", "selectors", "logging"):
-        script(
-            "raise SystemExit('imported from the working directory')\n", f"{name}.py"
-        )
+        script("raise SystemExit('imported from the working directory')\n", f"{name}.py")
     path = script("#!/bin/sh\necho $PYTHONPATH\n")
     run = shim.run(path, cwd=tmp_path)
     assert run.ok
@@ -390,16 +351,12 @@ def test_a_module_beside_the_script_is_never_imported(
 def test_closed_standard_descriptors(shim: Shim, script: Write, closed: str) -> None:
     path = script("#!/bin/sh\necho out; echo err >&2; exit 1\n")
     command = f'exec "{sys.executable}" -m shim "{path}" {closed}'
-    status = subprocess.run(
-        ["/bin/sh", "-c", command], env=shim.environ, check=False
-    ).returncode
+    status = subprocess.run(["/bin/sh", "-c", command], env=shim.environ, check=False).returncode
     assert status == 0
     assert shim.receiver.stored == (False, ["err"])
 
 
-def test_a_reader_that_went_away_does_not_stop_the_report(
-    shim: Shim, script: Write
-) -> None:
+def test_a_reader_that_went_away_does_not_stop_the_report(shim: Shim, script: Write) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     run = shim.run(
@@ -415,9 +372,7 @@ def test_a_reader_that_stalls_stops_neither_the_limits_nor_the_report(
     make_shim: Callable[..., Shim], python_script: Write
 ) -> None:
     shim = make_shim(timeout=5)
-    path = python_script(
-        "import os\nwhile True: os.write(2, b'flood ' * 1000 + b'\\n')\n"
-    )
+    path = python_script("import os\nwhile True: os.write(2, b'flood ' * 1000 + b'\\n')\n")
     reader, writer = os.pipe()
     run = shim.run(path, stdout=writer, stderr=writer)
     os.close(writer)

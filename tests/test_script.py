@@ -186,19 +186,11 @@ def test_arguments_that_are_too_long_are_reported(shim: Shim, script: Write) -> 
         prefix=["prlimit", "--stack=8388608"],
     )
     [error] = run.errors
-    assert error.endswith(
-        "its arguments and environment are larger than the kernel allows."
-    )
+    assert error.endswith("its arguments and environment are larger than the kernel allows.")
 
 
-def test_an_executable_text_without_a_first_line_is_run_by_sh(
-    shim: Shim, script: Write
-) -> None:
-    assert (
-        shim.run(script("echo from $0 >&2; exit 4\n", "check"))
-        .errors[0]
-        .startswith("from /")
-    )
+def test_an_executable_text_without_a_first_line_is_run_by_sh(shim: Shim, script: Write) -> None:
+    assert shim.run(script("echo from $0 >&2; exit 4\n", "check")).errors[0].startswith("from /")
 
 
 def test_a_compiled_program_is_run(shim: Shim) -> None:

@@ -86,9 +86,7 @@ def test_every_script_says_what_it_is_and_what_it_reads() -> None:
         ),
     ],
 )
-def test_http_check(
-    web: str, path: str, env: dict[str, str], errors: list[str]
-) -> None:
+def test_http_check(web: str, path: str, env: dict[str, str], errors: list[str]) -> None:
     url = web + path
     result = run("http_check.sh", URL=url, **env)
     assert result.stderr.splitlines() == [error.format(url=url) for error in errors]
@@ -170,9 +168,7 @@ def serve_tls(directory: Path, days: float) -> Tls:
         (30, {"SERVER_NAME": "other.example"}, "is not valid: Hostname mismatch"),
     ],
 )
-def test_tls_expiry(
-    tmp_path: Path, expires_in: float, env: dict[str, str], error: str
-) -> None:
+def test_tls_expiry(tmp_path: Path, expires_in: float, env: dict[str, str], error: str) -> None:
     tls = serve_tls(tmp_path, expires_in)
     result = run(
         "tls_expiry.py",
@@ -186,13 +182,8 @@ def test_tls_expiry(
 
 
 def test_tls_expiry_of_an_unknown_authority(tmp_path: Path) -> None:
-    result = run(
-        "tls_expiry.py", HOST="localhost", PORT=str(serve_tls(tmp_path, 30).port)
-    )
-    assert (
-        "is not valid: self" in result.stderr
-        or "is not valid: unable to get" in result.stderr
-    )
+    result = run("tls_expiry.py", HOST="localhost", PORT=str(serve_tls(tmp_path, 30).port))
+    assert "is not valid: self" in result.stderr or "is not valid: unable to get" in result.stderr
 
 
 def test_tls_expiry_without_a_server() -> None:
@@ -210,9 +201,7 @@ def test_disk_space() -> None:
 
 def test_wait_for_port() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        result = run(
-            "wait_for_port.py", HOST="127.0.0.1", PORT=str(listener.getsockname()[1])
-        )
+        result = run("wait_for_port.py", HOST="127.0.0.1", PORT=str(listener.getsockname()[1]))
     assert result.returncode == 0
 
 

@@ -45,9 +45,7 @@ def test_a_full_pipe_blocks_nothing_and_loses_nothing(pipe: tuple[int, int]) -> 
     sink.write(data)
     assert sink.pending
     got: list[bytes] = []
-    thread = threading.Thread(
-        target=lambda: got.append(read_all(reader, len(data) + 4))
-    )
+    thread = threading.Thread(target=lambda: got.append(read_all(reader, len(data) + 4)))
     thread.start()
     sink.write(b"last")
     sink.drain(10)
@@ -118,9 +116,7 @@ def test_a_terminal() -> None:
     ("before", "expected"),
     [(b"", b"log\n"), (b"whole\n", b"whole\nlog\n"), (b"half", b"half\nlog\n")],
 )
-def test_a_line_of_its_own(
-    pipe: tuple[int, int], before: bytes, expected: bytes
-) -> None:
+def test_a_line_of_its_own(pipe: tuple[int, int], before: bytes, expected: bytes) -> None:
     reader, writer = pipe
     sink = Sink(writer)
     sink.write(before)

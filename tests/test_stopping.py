@@ -58,9 +58,7 @@ def test_every_signal_is_forwarded(shim: Shim, python_script: Write) -> None:
     run = shim.finish(process)
     # A script that exits 0 after a SIGTERM that khshim itself received has passed.
     assert run.ok
-    forwarded = [
-        line["signal"] for line in run.log if line["event"] == "signal_forwarded"
-    ]
+    forwarded = [line["signal"] for line in run.log if line["event"] == "signal_forwarded"]
     assert forwarded == ["SIGUSR1", "SIGUSR2", "SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM"]
 
 
@@ -79,12 +77,8 @@ def test_a_signal_goes_to_the_whole_group(shim: Shim, script: Write) -> None:
     assert [next_line(), next_line()] == ["child", "parent"]
     [first, second] = shim.finish(process).errors
     assert first.startswith("khshim was told to stop by SIGTERM after ")
-    assert first.endswith(
-        "(a deleted or evicted pod?); the script then exited with status 4."
-    )
-    assert second.startswith(
-        "The script exited with status 4 and wrote nothing to stderr"
-    )
+    assert first.endswith("(a deleted or evicted pod?); the script then exited with status 4.")
+    assert second.startswith("The script exited with status 4 and wrote nothing to stderr")
 
 
 def test_a_script_that_dies_of_the_forwarded_signal(shim: Shim, script: Write) -> None:
@@ -114,18 +108,14 @@ def test_a_script_that_ignores_sigterm_is_killed_after_the_grace_period(
 def test_a_signal_as_early_as_it_can_be(shim: Shim, python_script: Write) -> None:
     """SIGTERM right after the script's start, while khshim is importing."""
     process = shim.start(
-        python_script(
-            "import os, signal\nos.kill(os.getppid(), signal.SIGTERM)\nsignal.pause()\n"
-        )
+        python_script("import os, signal\nos.kill(os.getppid(), signal.SIGTERM)\nsignal.pause()\n")
     )
     run = shim.finish(process)
     assert run.exit_status == 0
     assert "told to stop by SIGTERM" in run.errors[0]
 
 
-def test_the_deadline_stops_the_script_in_time(
-    make_shim: MakeShim, python_script: Write
-) -> None:
+def test_the_deadline_stops_the_script_in_time(make_shim: MakeShim, python_script: Write) -> None:
     shim = make_shim(timeout=4)
     run = shim.run(python_script(LISTENER), "SIGTERM", "0")
     # It exited with 0, but only after the deadline's SIGTERM.
@@ -186,9 +176,7 @@ def test_what_is_left_of_the_group_is_killed(shim: Shim, script: Write) -> None:
         wait_until_gone(int(pid))
 
 
-def test_sigterm_during_the_delivery_leaves_the_grace_period(
-    script: Write, shim: Shim
-) -> None:
+def test_sigterm_during_the_delivery_leaves_the_grace_period(script: Write, shim: Shim) -> None:
     import socket
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -232,9 +220,7 @@ def pid_1() -> list[str]:
     return ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"]
 
 
-def test_as_pid_1_orphans_are_reaped_while_the_script_runs(
-    shim: Shim, script: Write
-) -> None:
+def test_as_pid_1_orphans_are_reaped_while_the_script_runs(shim: Shim, script: Write) -> None:
     path = script(
         "#!/bin/bash\n"
         "for n in {1..100}; do (setsid true &) ; done\n"
@@ -262,25 +248,18 @@ def test_as_pid_1_nothing_that_escaped_is_left(shim: Shim, script: Write) -> Non
     )
     assert run.errors == ["failed"]
     assert run.event("script_exited")["duration_s"] < 10
-    assert (
-        b"escaped-marker"
-        not in subprocess.run(["ps", "-ef"], capture_output=True).stdout
-    )
+    assert b"escaped-marker" not in subprocess.run(["ps", "-ef"], capture_output=True).stdout
 
 
 def test_as_pid_1_sigterm_is_not_lost(shim: Shim, python_script: Write) -> None:
     process = shim.start(
-        python_script(
-            "import os, signal\nos.kill(1, signal.SIGTERM)\nsignal.pause()\n"
-        ),
+        python_script("import os, signal\nos.kill(1, signal.SIGTERM)\nsignal.pause()\n"),
         prefix=pid_1(),
     )
     assert "told to stop by SIGTERM" in shim.finish(process).errors[0]
 
 
-def test_a_process_that_sigkill_does_not_end_is_reported(
-    shim: Shim, script: Write
-) -> None:
+def test_a_process_that_sigkill_does_not_end_is_reported(shim: Shim, script: Write) -> None:
     freezer = "/sys/fs/cgroup/freezer"
     if not os.access(f"{freezer}/cgroup.procs", os.W_OK):
         pytest.skip("needs a freezer cgroup (v1) to hold a process against SIGKILL")
@@ -339,7 +318,5 @@ def test_the_fast_half_imports_nothing_slow() -> None:
 
 
 def test_the_module_runs_as_a_command() -> None:
-    version = subprocess.run(
-        [*KHSHIM, "--version"], capture_output=True, text=True, check=True
-    )
+    version = subprocess.run([*KHSHIM, "--version"], capture_output=True, text=True, check=True)
     assert version.stdout.startswith("khshim ")

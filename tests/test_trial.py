@@ -33,15 +33,10 @@ def test_a_failing_script(script: Write) -> None:
     result = try_script(script("#!/bin/sh\necho one >&2; echo two >&2; exit 1\n"))
     assert result.returncode == 1
     assert "\nNOT OK   reported after " in result.stdout
-    assert (
-        "(Kuberhealthy v3)\n  1. one\n  2. two\nWhat Kuberhealthy got: {"
-        in result.stdout
-    )
+    assert "(Kuberhealthy v3)\n  1. one\n  2. two\nWhat Kuberhealthy got: {" in result.stdout
 
 
-@pytest.mark.parametrize(
-    ("text", "status"), [("exit 0", 0), ("echo 'a \"b\"' >&2; exit 1", 1)]
-)
+@pytest.mark.parametrize(("text", "status"), [("exit 0", 0), ("echo 'a \"b\"' >&2; exit 1", 1)])
 @pytest.mark.parametrize("server", ["v2", "v3"])
 def test_json_alone(script: Write, server: str, text: str, status: int) -> None:
     path = script(f"#!/bin/sh\necho out\n{text}\n")
@@ -49,9 +44,7 @@ def test_json_alone(script: Write, server: str, text: str, status: int) -> None:
     assert result.returncode == status
     report = json.loads(result.stdout)
     assert report["OK"] is (status == 0)
-    assert report["Errors"] == (
-        [] if status == 0 else ["a 'b'" if server == "v2" else 'a "b"']
-    )
+    assert report["Errors"] == ([] if status == 0 else ["a 'b'" if server == "v2" else 'a "b"'])
     assert result.stderr == ""
 
 
@@ -62,9 +55,7 @@ def test_a_hanging_script(script: Write) -> None:
 
 
 def test_v2_overwrites_a_late_report(script: Write) -> None:
-    result = try_script(
-        "--server", "v2", "--timeout", "3s", script("#!/bin/sh\nexit 0\n")
-    )
+    result = try_script("--server", "v2", "--timeout", "3s", script("#!/bin/sh\nexit 0\n"))
     assert result.returncode == 1
     assert "But Kuberhealthy v2 overwrites a report in the last 12 s" in result.stdout
 

@@ -91,9 +91,7 @@ def test_no_run_ends_without_a_reason(
                 run.exit_status,
                 stderr,
             )
-            assert [
-                line for line in run.log if line["event"].startswith("report_")
-            ], stderr
+            assert [line for line in run.log if line["event"].startswith("report_")], stderr
             return f"exit status {run.exit_status}, and a log line"
 
     with ThreadPoolExecutor(WORKERS) as pool:
@@ -135,9 +133,7 @@ def test_a_gibibyte(python_script: Write, chunk: str) -> None:
     with Receiver(Server.V3, 120) as receiver:
         run = Shim(receiver).run(path, stderr=subprocess.DEVNULL)
     assert not run.ok
-    [peak] = [
-        line for line in run.stdout.decode().splitlines() if line.startswith("VmHWM")
-    ]
+    [peak] = [line for line in run.stdout.decode().splitlines() if line.startswith("VmHWM")]
     print(peak)
     assert int(peak.split()[1]) < 40 * 1024
 
@@ -146,9 +142,7 @@ def test_a_gibibyte(python_script: Write, chunk: str) -> None:
 def test_the_deadline_is_met_with_both_cores_loaded(python_script: Write) -> None:
     """200 scripts that ignore SIGTERM: each report is accepted before the deadline."""
     path = python_script(LISTENER)
-    hogs = [
-        subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(2)
-    ]
+    hogs = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(2)]
 
     def one(_: int) -> float:
         with Receiver(Server.V3, 4) as receiver:

@@ -88,9 +88,7 @@ def make_cluster(tmp_path: Path) -> Iterator[Callable[..., Cluster]]:
     with ExitStack() as stack:
 
         def make(server: str = "v3", timeout: float = 60) -> Cluster:
-            return Cluster(
-                stack.enter_context(Receiver(Server(server), timeout)), tmp_path
-            )
+            return Cluster(stack.enter_context(Receiver(Server(server), timeout)), tmp_path)
 
         yield make
 
@@ -101,9 +99,7 @@ def cluster(make_cluster: Callable[..., Cluster]) -> Cluster:
 
 
 def podman(*args: str) -> str:
-    return subprocess.run(
-        [*PODMAN, *args], capture_output=True, check=True, text=True
-    ).stdout
+    return subprocess.run([*PODMAN, *args], capture_output=True, check=True, text=True).stdout
 
 
 def in_image(command: str, image: str = IMAGE) -> subprocess.CompletedProcess[str]:
@@ -131,9 +127,7 @@ def test_configuration() -> None:
 
 
 def test_what_it_adds_to_its_base_is_small() -> None:
-    sizes = [
-        json.loads(podman("image", "inspect", name))[0]["Size"] for name in (BARE, BASE)
-    ]
+    sizes = [json.loads(podman("image", "inspect", name))[0]["Size"] for name in (BARE, BASE)]
     added = sizes[0] - sizes[1]
     print(f"khshim adds {added / 1e6:.2f} MB to its base")
     assert 0 < added < 3_000_000
@@ -186,9 +180,7 @@ def test_try_inside() -> None:
         ([], {"SHIM_SCRIPT": "/checks/check.sh", "SHIM_ARGS": "'a b' c"}),
     ],
 )
-def test_args_and_environment(
-    cluster: Cluster, args: list[str], env: dict[str, str]
-) -> None:
+def test_args_and_environment(cluster: Cluster, args: list[str], env: dict[str, str]) -> None:
     mount = cluster.mount('#!/bin/bash\necho "$1|$2"\n')
     assert cluster.run(*args, env=env, options=[mount]) == (True, [])
     assert cluster.output == "a b|c\n"
@@ -208,9 +200,7 @@ def test_python_scripts_can_use_the_library(cluster: Cluster) -> None:
 
 
 def test_restricted_with_an_arbitrary_user(cluster: Cluster) -> None:
-    mount = cluster.mount(
-        "#!/bin/sh\nid -u; touch /x /tmp/x 2>/dev/null || echo nowhere\n"
-    )
+    mount = cluster.mount("#!/bin/sh\nid -u; touch /x /tmp/x 2>/dev/null || echo nowhere\n")
     options = [mount, *RESTRICTED, "--user=1000680000:0", "--memory=96m"]
     assert cluster.run("check.sh", options=options) == (True, [])
     assert cluster.output == "1000680000\nnowhere\n"
@@ -267,38 +257,27 @@ def test_stop(cluster: Cluster) -> None:
     assert not ok and errors[0].startswith("khshim was told to stop by SIGTERM")
     assert errors[1] == "stopping"
     # The log has both moments: the signal's, and the report's acceptance.
-    lines = [
-        json.loads(line) for line in cluster.log.splitlines() if line.startswith("{")
-    ]
+    lines = [json.loads(line) for line in cluster.log.splitlines() if line.startswith("{")]
     at = {line["event"]: line["timestamp"] for line in lines}
     spent = float(at["report_accepted"][17:-1]) - float(at["signal_forwarded"][17:-1])
     assert spent % 60 < 1
 
 
 def test_a_script_that_ignores_sigterm(cluster: Cluster) -> None:
-    mount = cluster.mount(
-        "#!/bin/bash\ntrap '' TERM\necho ready\nwhile :; do sleep 1000; done\n"
-    )
-    process = cluster.start(
-        "check.sh", options=[mount], env={"SHIM_GRACE_PERIOD": "500ms"}
-    )
+    mount = cluster.mount("#!/bin/bash\ntrap '' TERM\necho ready\nwhile :; do sleep 1000; done\n")
+    process = cluster.start("check.sh", options=[mount], env={"SHIM_GRACE_PERIOD": "500ms"})
     wait_for(process, b"ready")
     podman("kill", "--signal=TERM", cluster.name)
     process.communicate()
     assert cluster.receiver.stored is not None
-    assert (
-        "did not end within 0.50 s of SIGTERM and was killed"
-        in cluster.receiver.stored[1][0]
-    )
+    assert "did not end within 0.50 s of SIGTERM and was killed" in cluster.receiver.stored[1][0]
 
 
 def test_sigterm_before_anything_else(cluster: Cluster) -> None:
     """PID 1 gets SIGTERM while its interpreter starts: lost or not, there is a report."""
     mount = cluster.mount("#!/bin/sh\nexit 0\n")
     process = cluster.start("check.sh", options=[mount, "--init=false"])
-    subprocess.run(
-        [*PODMAN, "kill", "--signal=TERM", cluster.name], capture_output=True
-    )
+    subprocess.run([*PODMAN, "kill", "--signal=TERM", cluster.name], capture_output=True)
     process.communicate()
     assert cluster.receiver.stored is not None
 
@@ -330,9 +309,7 @@ def inventory() -> Iterator[str]:
         def do_GET(self) -> None:
             self.send_response(200)
             self.end_headers()
-            self.wfile.write(
-                b'{"nodes": [{"name": "a", "up": true}, {"name": "b", "up": false}]}'
-            )
+            self.wfile.write(b'{"nodes": [{"name": "a", "up": true}, {"name": "b", "up": false}]}')
 
         def log_message(self, format: str, *args: object) -> None:
             pass
@@ -382,9 +359,7 @@ def run_pod(
     if not context["allowPrivilegeEscalation"]:
         options.append("--security-opt=no-new-privileges")
     options += [f"--cap-drop={name}" for name in context["capabilities"]["drop"]]
-    options.append(
-        f"--memory={container['resources']['limits']['memory'].replace('Mi', 'm')}"
-    )
+    options.append(f"--memory={container['resources']['limits']['memory'].replace('Mi', 'm')}")
     [image] = json.loads(podman("image", "inspect", IMAGE))
     if pod["securityContext"]["runAsNonRoot"]:
         assert int(image["Config"]["User"].partition(":")[0]) > 0
@@ -393,9 +368,7 @@ def run_pod(
     return cluster.run(*container.get("args", []), options=options, env=env)
 
 
-@pytest.mark.parametrize(
-    ("name", "server"), [("khcheck.yaml", "v2"), ("healthcheck.yaml", "v3")]
-)
+@pytest.mark.parametrize(("name", "server"), [("khcheck.yaml", "v2"), ("healthcheck.yaml", "v3")])
 @pytest.mark.parametrize("resolves", [True, False])
 def test_the_example_manifests(
     make_cluster: Callable[..., Cluster], name: str, server: str, resolves: bool

@@ -1,0 +1,159 @@
+"""`khshim doctor`: looks at what usually goes wrong in a pod, without sending a report."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from email.utils import parsedate_to_datetime
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+import urllib3
+from urllib3.exceptions import HTTPError
+
+from shim import script
+from shim.budget import Budget
+from shim.config import Settings
+from shim.durations import show
+from shim.options import Parser
+from shim.post import explain
+from shim.protocol import Endpoint
+
+TIMEOUT = 5.0
+# The deadline is compared with this machine's clock; so much may be wrong unnoticed.
+CLOCK_TOLERANCE = 2.0
+# With less than this for the script something has eaten up the time.
+LITTLE_TIME = 5.0
+
+
+class Finding(NamedTuple):
+    """One thing looked at. `advice` is "" where it is right."""
+
+    what: str
+    found: str
+    advice: str = ""
+
+
+def main(words: Sequence[str]) -> int:
+    """Look at this pod; return 0 if all is right, 1 if something is not."""
+    parser = Parser("khshim doctor", add_help=False, allow_abbrev=False)
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("command", nargs="*")
+    options = parser.parse_args(words)
+    findings = list(examine(os.environ, options.command))
+    if options.json:
+        print(json.dumps([{"ok": not finding.advice, **finding._asdict()} for finding in findings]))
+    else:
+        for finding in findings:
+            mark = "WRONG" if finding.advice else "ok   "
+            print(
+                f"{mark} {finding.what}: {finding.found}{finding.advice and f' -> {finding.advice}'}"
+            )
+    return 1 if any(finding.advice for finding in findings) else 0
+
+
+def examine(environ: Mapping[str, str], command: Sequence[str]) -> Iterator[Finding]:
+    """Yield what is found, in the order in which a run would come upon it."""
+    settings = Settings(environ, command)
+    if settings.problems:
+        for problem in settings.problems:
+            yield Finding("settings", problem, "correct this variable")
+    else:
+        yield Finding("settings", "all are understood")
+    if settings.script:
+        yield from _script(settings)
+    yield _time(settings)
+    if settings.endpoint is not None:
+        yield from _server(settings.endpoint)
+
+
+def _script(settings: Settings) -> Iterator[Finding]:
+    try:
+        path = script.find(settings.script)
+        argv = script.command(path, settings.args, settings.interpreter)
+    except script.StartError as error:
+        yield Finding("script", str(error), "check SHIM_SCRIPT and the volume or image it is in")
+        return
+    yield Finding("script", path)
+    interpreter = argv[0] if argv[0] != path else script.interpreter_of(path)
+    if interpreter is None:
+        yield Finding("interpreter", "none is needed")
+    elif _is_command(interpreter):
+        yield Finding("interpreter", interpreter)
+    else:
+        yield Finding(
+            "interpreter",
+            f"{interpreter} does not exist here",
+            "install it, or set SHIM_INTERPRETER",
+        )
+    if script.has_windows_line_endings(path):
+        yield Finding("line endings", "CRLF", "save the script with LF, for example by dos2unix")
+    else:
+        yield Finding("line endings", "LF")
+
+
+def _is_command(name: str) -> bool:
+    folders = [""] if "/" in name else os.environ.get("PATH", os.defpath).split(os.pathsep)
+    return any(os.access(os.path.join(folder, name), os.X_OK) for folder in folders)
+
+
+def _time(settings: Settings) -> Finding:
+    if settings.deadline is None:
+        return Finding("time", "no deadline is set, so the script may run for ever")
+    budget = Budget(settings, unix_now=time.time(), monotonic_now=0.0)
+    script_time = budget.terminate_at or 0.0
+    found = f"{show(max(script_time, 0.0))} for the script, of {show(max(budget.deadline or 0, 0))}"
+    if script_time <= 0:
+        return Finding(
+            "time", "the deadline has passed", "this pod's run is over: look at the next"
+        )
+    if script_time < LITTLE_TIME:
+        return Finding("time", found, "raise the check's timeout: scheduling and pulling count too")
+    return Finding("time", found)
+
+
+def _server(endpoint: Endpoint) -> Iterator[Finding]:
+    parts = urlsplit(endpoint.url)
+    host = parts.hostname or ""
+    port = parts.port or (443 if parts.scheme.lower() == "https" else 80)
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        yield Finding("name", f"{host}: {error}", "check the Service's name and the cluster's DNS")
+        return
+    yield Finding("name", f"{host} is {', '.join(sorted({str(info[4][0]) for info in found}))}")
+    # The front page, and not the reporting path: nothing is reported by looking at it.
+    url = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}/"
+    asked_at = time.time()
+    try:
+        with urllib3.PoolManager(ca_certs=endpoint.ca_file) as http:
+            response = http.request("GET", url, redirect=False, retries=False, timeout=TIMEOUT,
+                                    preload_content=False)  # fmt: skip
+    except HTTPError as error:
+        advice = "check the Service, network policies, and for https SHIM_CA_FILE"
+        yield Finding("server", explain(error), advice)
+        return
+    kind = f"Kuberhealthy {endpoint.server.value} by its path"
+    yield Finding("server", f"{url} answers {response.status}; {kind}")
+    if parts.scheme.lower() == "https":
+        yield Finding("certificate", "is trusted")
+    yield _clock(response.headers.get("Date", ""), asked_at, time.time())
+
+
+def _clock(date: str, asked_at: float, answered_at: float) -> Finding:
+    try:
+        theirs = parsedate_to_datetime(date).timestamp()
+    except ValueError:
+        return Finding("clock", "the server names no date to compare with")
+    # Date is in whole seconds, rounded down, and was written between the two moments.
+    apart = max(asked_at - (theirs + 1), theirs - answered_at, 0.0)
+    if apart > CLOCK_TOLERANCE:
+        return Finding(
+            "clock",
+            f"{show(apart)} apart from the server's",
+            "the deadline is the server's time: set the node's clock (NTP)",
+        )
+    return Finding("clock", "agrees with the server's")

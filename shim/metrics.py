@@ -1,0 +1,138 @@
+"""Metrics of a run for Prometheus: served while it runs, pushed after the report."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+from prometheus_client import CollectorRegistry, push_to_gateway, start_http_server
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.registry import Collector
+
+import shim
+from shim.metrics_file import MetricsFile
+from shim.patience import Patience
+from shim.perfdata import Value
+
+PUSH_TIMEOUT = 3.0
+JOB = "khshim"
+
+HELP = {
+    "script_start_time_seconds": "Unix time at which the script was started.",
+    "script_duration_seconds": "How long the script ran.",
+    "script_exit_code": "The script's exit status; 128 + N where it died of signal N.",
+    "ok": "1 where the check passed, 0 where it failed.",
+    "time_left_seconds": "What was left until the deadline when the script had ended.",
+    "stderr_lines": "Lines the script wrote to stderr.",
+    "stderr_bytes": "Bytes the script wrote to stderr.",
+    "script_cpu_seconds": "CPU time of the script and its descendants.",
+    "script_peak_memory_bytes": "Resident memory of the script's largest process at its peak.",
+    "cgroup_peak_memory_bytes": "Memory of the whole container at its peak.",
+    "report_attempts": "Attempts it took to report.",
+    "report_latency_seconds": "Time from the first attempt to the end of the delivery.",
+}
+
+
+class BadLine(NamedTuple):
+    """A line of a script's metrics that cannot be used; `number` counts from 1."""
+
+    number: int
+    reason: str
+
+
+def families(text: str) -> tuple[list[Metric], list[BadLine]]:
+    """Parse metrics in the text format; bad lines are left out and returned."""
+    good: list[str] = []
+    bad: list[BadLine] = []
+    for number, line in enumerate(text.split("\n"), 1):
+        try:
+            parsed = list(text_string_to_metric_families(line + "\n"))
+        except ValueError as error:
+            bad.append(BadLine(number, str(error)))
+            continue
+        if any(metric.name.startswith("khshim_") for metric in parsed):
+            bad.append(BadLine(number, "names that begin with khshim_ are khshim's own"))
+        else:
+            good.append(line)
+    try:
+        return list(text_string_to_metric_families("\n".join(good) + "\n")), bad
+    except ValueError as error:  # each line is good, but not with the others
+        return [], [*bad, BadLine(1, str(error))]
+
+
+class RunMetrics(Collector):
+    """The metrics of one run. `set` is called as figures come to be known."""
+
+    def __init__(self, labels: Mapping[str, str], script: MetricsFile) -> None:
+        self._labels = dict(labels)
+        self._script = script
+        self._values: dict[str, float] = {}
+        self._performance: list[Value] = []
+        self._lock = threading.Lock()
+        self.registry = CollectorRegistry()
+        self.registry.register(self)
+
+    def set(self, **values: float | None) -> None:
+        """Set figures by their names in HELP; one that is None is left out."""
+        with self._lock:
+            self._values |= {name: value for name, value in values.items() if value is not None}
+
+    def set_performance(self, values: Iterable[Value]) -> None:
+        with self._lock:
+            self._performance = list(values)
+
+    def collect(self) -> Iterator[Metric]:
+        names, values = list(self._labels), list(self._labels.values())
+        info = GaugeMetricFamily(
+            "khshim_build_info", "The version of khshim.", labels=[*names, "version"]
+        )
+        info.add_metric([*values, shim.__version__], 1)
+        yield info
+        with self._lock:
+            figures, performance = dict(self._values), list(self._performance)
+        for name, value in figures.items():
+            family = GaugeMetricFamily(f"khshim_{name}", HELP[name], labels=names)
+            family.add_metric(values, value)
+            yield family
+        if performance:
+            family = GaugeMetricFamily(
+                "khshim_perfdata",
+                "Performance data of a Nagios plugin, in base units.",
+                labels=[*names, "label", "unit"],
+            )
+            for item in {(item.label, item.unit): item for item in performance}.values():
+                family.add_metric([*values, item.label, item.unit], item.value)
+            yield family
+        for metric in families(self._script.text())[0]:
+            for index, sample in enumerate(metric.samples):
+                metric.samples[index] = sample._replace(labels={**sample.labels, **self._labels})
+            yield metric
+
+    def bad_lines(self) -> list[BadLine]:
+        """Return the lines of the script's own metrics that were left out."""
+        return families(self._script.text())[1]
+
+    def serve(self, port: int) -> str:
+        """Serve /metrics until the process ends; return "" or why that cannot be."""
+        try:
+            start_http_server(port, registry=self.registry)
+        except (OSError, RuntimeError) as error:
+            return str(error)
+        return ""
+
+    def push(self, url: str, patience: Patience) -> str:
+        """Push to a Pushgateway within `patience`; return "" or why it did not work."""
+        outcome = [f"no answer within {PUSH_TIMEOUT:.0f} s"]
+        patience.call(lambda: outcome.append(self._push(url)), patience.left())
+        return outcome[-1]
+
+    def _push(self, url: str) -> str:
+        try:
+            push_to_gateway(
+                url, JOB, self.registry, grouping_key=self._labels, timeout=PUSH_TIMEOUT
+            )
+        except Exception as error:  # whatever is wrong with it, the check has its verdict
+            return str(error)
+        return ""

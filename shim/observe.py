@@ -1,0 +1,112 @@
+"""What others are told of a run besides the report: metrics and the pod's termination log.
+
+Nothing here can change the verdict or hold up the report: what goes wrong is logged.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING
+
+from shim import perfdata
+from shim.capture import Captured
+from shim.delivery_result import Delivery
+from shim.log import Log
+from shim.outcome import Outcome
+from shim.patience import Patience
+from shim.report import Report
+from shim.signals import SignalInbox
+from shim.start import Start
+from shim.termination import summary, write_summary
+from shim.usage import Usage
+
+if TYPE_CHECKING:
+    from shim.metrics import RunMetrics
+
+
+class Observer:
+    """Told of a run's steps as they happen."""
+
+    def __init__(self, begun: Start, log: Log) -> None:
+        self._settings = begun.settings
+        self._log = log
+        self._metrics = self._open_metrics(begun)
+
+    def _open_metrics(self, begun: Start) -> RunMetrics | None:
+        settings = self._settings
+        if begun.metrics_file is None:
+            return None
+        try:
+            from shim.metrics import RunMetrics  # the extra khshim[metrics]
+        except ImportError:
+            self._warn("they need prometheus-client: pip install 'khshim[metrics]'")
+            return None
+        labels = {"check": settings.check_name or "", "namespace": settings.namespace or ""}
+        metrics = RunMetrics(labels, begun.metrics_file)
+        metrics.set(script_start_time_seconds=begun.unix_now)
+        if settings.metrics_port is not None:
+            problem = metrics.serve(settings.metrics_port)
+            if problem:
+                self._warn(f"port {settings.metrics_port} cannot be served: {problem}")
+        return metrics
+
+    def script_ended(
+        self,
+        outcome: Outcome,
+        report: Report,
+        usage: Usage,
+        stderr_count: tuple[int, int],
+        stdout: Captured,
+        time_left: float | None,
+    ) -> None:
+        if self._metrics is None:
+            return
+        exit_code = outcome.exit_status
+        if exit_code is None and outcome.signal is not None:
+            exit_code = 128 + outcome.signal
+        self._metrics.set(
+            script_duration_seconds=outcome.duration,
+            script_exit_code=exit_code,
+            ok=float(report.ok),
+            time_left_seconds=time_left,
+            stderr_lines=stderr_count[0],
+            stderr_bytes=stderr_count[1],
+            script_cpu_seconds=usage.cpu_seconds,
+            script_peak_memory_bytes=usage.peak_memory,
+            cgroup_peak_memory_bytes=usage.cgroup_peak_memory,
+        )
+        if self._settings.errors_from == "stdout":
+            self._metrics.set_performance(perfdata.parse([*stdout.head, *stdout.tail]))
+        for bad in self._metrics.bad_lines():
+            self._warn(f"line {bad.number} of SHIM_METRICS_FILE is left out: {bad.reason}")
+
+    def delivered(self, report: Report, delivery: Delivery, latency: float) -> None:
+        text = f"{delivery.result.value} ({delivery.reason})"
+        problem = write_summary(self._settings.termination_log, summary(report, text))
+        if problem:
+            message = f"The termination log could not be written: {problem}."
+            self._log("termination_log_failed", message, logging.WARNING)
+        if self._metrics is not None:
+            self._metrics.set(
+                ok=float(report.ok),
+                report_attempts=delivery.attempts,
+                report_latency_seconds=latency,
+            )
+
+    def push(self, inbox: SignalInbox) -> None:
+        """Push the metrics, after the report."""
+        url = self._settings.pushgateway_url
+        if self._metrics is None or url is None:
+            return
+        from shim.metrics import PUSH_TIMEOUT
+
+        patience = Patience(time.monotonic() + PUSH_TIMEOUT, inbox, PUSH_TIMEOUT)
+        problem = self._metrics.push(url, patience)
+        if problem:
+            self._warn(f"they could not be pushed: {problem}")
+        else:
+            self._log("metrics_pushed", "The Pushgateway took the metrics.", logging.DEBUG)
+
+    def _warn(self, problem: str) -> None:
+        self._log("metrics_failed", f"Metrics: {problem}.", logging.WARNING)

@@ -1,0 +1,35 @@
+"""The pod's own status: a summary in the termination log, which `kubectl describe pod` shows."""
+
+from __future__ import annotations
+
+import os
+
+from shim.report import Report
+
+# The kubelet reads no more than this (Kubernetes, "Determine the Reason for Pod Failure").
+SUMMARY_SIZE = 4096
+
+
+def summary(report: Report, delivery: str) -> bytes:
+    """Return verdict, delivery and errors as text of at most SUMMARY_SIZE bytes of UTF-8."""
+    lines = ["OK" if report.ok else "NOT OK", f"Report: {delivery}", *report.errors]
+    text = "\n".join(lines).encode()
+    if len(text) > SUMMARY_SIZE:
+        text = text[: SUMMARY_SIZE - 4].decode("utf-8", "ignore").encode() + "\n…".encode()
+    return text
+
+
+def write_summary(path: str, text: bytes) -> str:
+    """Write `text` to the file `path` if it is there; return "" or why it could not be written."""
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_TRUNC)  # not created: the kubelet does that
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        return f"{path}: {error.strerror}"
+    with open(fd, "wb", buffering=0) as file:
+        try:
+            file.write(text)
+        except OSError as error:
+            return f"{path}: {error.strerror}"
+    return ""

@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from shim.doctor import Finding, examine
+from tests.conftest import KHSHIM, Shim
+
+Write = Callable[..., str]
+GOOD_SCRIPT = "#!/bin/sh\nexit 0\n"
+
+
+@pytest.fixture
+def server() -> Iterator[Callable[..., str]]:
+    servers = []
+
+    def start(clock: float = 0.0) -> str:
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                assert self.path == "/"
+                self.send_response(200)
+                self.end_headers()
+
+            def date_time_string(self, timestamp: float | None = None) -> str:
+                return super().date_time_string(time.time() + clock)
+
+            def log_message(self, format: str, *args: object) -> None:
+                pass
+
+        http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        servers.append(http)
+        threading.Thread(target=http.serve_forever, args=(0.05,), daemon=True).start()
+        return f"http://127.0.0.1:{http.server_address[1]}/check"
+
+    yield start
+    for http in servers:
+        http.shutdown()
+        http.server_close()
+
+
+def environ(url: str, **changes: str) -> dict[str, str]:
+    return {
+        "KH_REPORTING_URL": url,
+        "KH_RUN_UUID": "x",
+        "KH_CHECK_RUN_DEADLINE": str(time.time() + 60),
+        **changes,
+    }
+
+
+def found(environ: dict[str, str], *command: str) -> dict[str, Finding]:
+    return {finding.what: finding for finding in examine(environ, command)}
+
+
+def test_all_is_right(server: Callable[..., str], script: Write) -> None:
+    findings = found(environ(server()), script(GOOD_SCRIPT))
+    assert not any(finding.advice for finding in findings.values())
+    assert list(findings) == [
+        "settings",
+        "script",
+        "interpreter",
+        "line endings",
+        "time",
+        "name",
+        "server",
+        "clock",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "text", "wrong"),
+    [
+        ({"SHIM_TIMEOUT": "x"}, GOOD_SCRIPT, "settings"),
+        ({}, "", "script"),
+        ({}, "#!/no/such/shell\n", "interpreter"),
+        ({"SHIM_INTERPRETER": "no-such-shell"}, GOOD_SCRIPT, "interpreter"),
+        ({}, "#!/bin/sh\r\n", "line endings"),
+        ({"KH_CHECK_RUN_DEADLINE": "1"}, GOOD_SCRIPT, "time"),
+        ({"KH_REPORTING_URL": "http://no-such-host.invalid/check"}, GOOD_SCRIPT, "name"),
+        ({"KH_REPORTING_URL": "http://127.0.0.1:1/check"}, GOOD_SCRIPT, "server"),
+    ],
+)
+def test_what_is_wrong(
+    server: Callable[..., str], script: Write, changes: dict[str, str], text: str, wrong: str
+) -> None:
+    findings = found(environ(server(), **changes), script(text))
+    assert [finding.what for finding in findings.values() if finding.advice] == [wrong]
+
+
+@pytest.mark.parametrize(("clock", "wrong"), [(0, False), (60, True), (-60, True)])
+def test_the_clock(server: Callable[..., str], script: Write, clock: float, wrong: bool) -> None:
+    finding = found(environ(server(clock)), script(GOOD_SCRIPT))["clock"]
+    assert bool(finding.advice) is wrong
+
+
+def test_no_report_is_sent(shim: Shim, script: Write) -> None:
+    result = doctor(shim.environ, script(GOOD_SCRIPT))
+    assert [request.method for request, _ in shim.receiver.requests] == ["GET"]
+    assert shim.receiver.stored is None
+    assert "ok    name: 127.0.0.1 is 127.0.0.1\n" in result.stdout
+
+
+def doctor(environ: dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*KHSHIM, "doctor", *words], env=environ, capture_output=True, text=True, check=False
+    )
+
+
+def test_as_a_command(shim: Shim, script: Write) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    changes = {"KH_REPORTING_URL": f"http://127.0.0.1:{port}/check"}
+    result = doctor({**shim.environ, **changes}, script(GOOD_SCRIPT))
+    assert result.returncode == 1
+    assert "\nWRONG server: no connection (" in result.stdout
+    assert " -> check the Service" in result.stdout
+    shown: list[dict[str, Any]] = json.loads(
+        doctor({**shim.environ, **changes}, "--json", script(GOOD_SCRIPT)).stdout
+    )
+    assert [entry["what"] for entry in shown if not entry["ok"]] == ["server"]

@@ -1,0 +1,417 @@
+"""What operators see besides the report: logs, the termination log, metrics, resource use."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import re
+import socket
+import subprocess
+import threading
+import urllib.request
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client.parser import text_string_to_metric_families
+
+from shim.metrics import families
+from shim.perfdata import Value, parse
+from shim.report import Report
+from shim.sink import Sink
+from shim.script_log import ScriptLines
+from shim.termination import summary, write_summary
+from tests.conftest import Shim
+from tests.manifests import ROOT
+
+Write = Callable[..., str]
+README = (ROOT / "README.md").read_text()
+
+
+# Logs
+
+
+def test_the_readme_has_one_table_of_all_events() -> None:
+    events: set[str] = set()
+    for path in (ROOT / "shim").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if (
+                isinstance(node, ast.Call)
+                and node.args
+                and isinstance(node.args[0], ast.Constant)
+                and isinstance(node.args[0].value, str)
+            ):
+                function = node.func
+                name = (
+                    function.attr
+                    if isinstance(function, ast.Attribute)
+                    else getattr(function, "id", "")
+                )
+                if name in ("log", "_log", "_write"):
+                    events.add(node.args[0].value)
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                if re.fullmatch(
+                    r"report_(accepted|assumed|refused|undelivered)|script_(exited|timed_out|output)",
+                    node.value,
+                ):
+                    events.add(node.value)
+    rows = re.findall(r"^\| `([a-z_]+)` \|", README, re.MULTILINE)
+    assert sorted(rows) == sorted(events)
+
+
+def test_a_quiet_run_is_three_lines(shim: Shim) -> None:
+    run = shim.run("/bin/true", env={"SHIM_CHECK_NAME": "web"})
+    assert run.stderr.count(b"\n") == 3
+    for line in run.log:
+        assert line["check"] == "web" and line["namespace"] == "try"
+        assert line["run_uuid"] == shim.receiver.endpoint.run_uuid
+        assert line["level"] == "info" and line["timestamp"].endswith("Z")
+
+
+def test_resource_use_is_in_the_log(shim: Shim, script: Write) -> None:
+    path = script("#!/bin/sh\npython3 -c 'x = bytearray(60_000_000); sum(range(3_000_000))'\n")
+    event = shim.run(path).event("script_exited")
+    assert event["cpu_s"] > 0.02
+    assert event["peak_memory_bytes"] > 60_000_000
+
+
+def test_every_line_of_the_script_as_json(shim: Shim, script: Write) -> None:
+    path = script(
+        "#!/bin/sh\n"
+        'echo plain; echo \'{"level": "error", "msg": "own", "stream": 7}\' >&2\n'
+        "echo '{broken'; printf 'last \\377'; exit 1\n"
+    )
+    run = shim.run(path, env={"SHIM_LOG_SCRIPT": "json", "SHIM_CHECK_NAME": "web"})
+    out = [json.loads(line) for line in run.stdout.splitlines()]
+    assert [line["message"] for line in out] == ["plain", "{broken", "last \ufffd"]
+    assert all(
+        (line["stream"], line["level"], line["event"], line["check"])
+        == ("stdout", "info", "script_output", "web")
+        for line in out
+    )
+    [own] = [line for line in map(json.loads, run.stderr.splitlines()) if "msg" in line]
+    assert (own["level"], own["msg"], own["stream"]) == ("error", "own", 7)
+    # The report is made of the lines themselves.
+    assert run.errors[0].startswith('{"level": "error"')
+
+
+@given(st.lists(st.binary(max_size=30), max_size=20))
+def test_any_bytes_become_lines_of_json(chunks: list[bytes]) -> None:
+    reader, writer = os.pipe()
+    try:
+        lines = ScriptLines(Sink(writer), "stdout", {})
+        for chunk in chunks:
+            lines.write(chunk)
+        lines.close()
+        os.write(writer, b"end")
+        written = os.read(reader, 1_000_000).split(b"\n")
+    finally:
+        os.close(reader)
+        os.close(writer)
+    assert written.pop() == b"end"
+    data = b"".join(chunks)
+    assert len(written) == data.count(b"\n") + (not data.endswith(b"\n") and data != b"")
+    assert all(isinstance(json.loads(line), dict) for line in written)
+
+
+# The pod's own status
+
+
+@pytest.mark.parametrize(
+    ("report", "text"),
+    [
+        (Report(True, []), "OK\nReport: accepted"),
+        (Report(False, ["one", "two"]), "NOT OK\nReport: accepted\none\ntwo"),
+    ],
+)
+def test_the_summary(report: Report, text: str) -> None:
+    assert summary(report, "accepted") == text.encode()
+
+
+def test_a_long_summary_is_cut_between_characters() -> None:
+    text = summary(Report(False, ["€" * 1000] * 16), "accepted")
+    assert 4000 < len(text) <= 4096
+    assert text.decode().endswith("€\n…")
+
+
+def test_the_termination_log(shim: Shim, script: Write, tmp_path: Path) -> None:
+    path = tmp_path / "termination-log"
+    path.write_text("old and longer than what comes\n" * 10)
+    shim.run(script("#!/bin/sh\necho bad >&2; exit 1\n"), env={"SHIM_TERMINATION_LOG": str(path)})
+    assert path.read_text() == "NOT OK\nReport: accepted (The server accepted the report.)\nbad"
+
+
+def test_a_termination_log_that_is_not_there_is_skipped(shim: Shim, tmp_path: Path) -> None:
+    run = shim.run("/bin/true", env={"SHIM_TERMINATION_LOG": str(tmp_path / "none")})
+    assert len(run.log) == 3 and not (tmp_path / "none").exists()
+
+
+def test_a_termination_log_that_cannot_be_written_is_a_warning(shim: Shim, tmp_path: Path) -> None:
+    run = shim.run("/bin/true", env={"SHIM_TERMINATION_LOG": str(tmp_path)})
+    assert run.ok and "Is a directory" in run.event("termination_log_failed")["message"]
+    assert write_summary("/dev/full", b"x") == "/dev/full: No space left on device"
+
+
+# Metrics
+
+
+class Gateway:
+    """Speaks the Pushgateway's protocol: PUT of the text format to /metrics/job/…"""
+
+    def __init__(self, status: int = 200) -> None:
+        self.pushed: list[tuple[str, str, str]] = []
+        gateway = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_PUT(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+                gateway.pushed.append((self.path, self.headers["Content-Type"], body))
+                self.send_response(status)
+                self.end_headers()
+
+            def log_message(self, format: str, *args: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def __enter__(self) -> Gateway:
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+def samples(text: str) -> dict[str, float]:
+    return {
+        sample.name: sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def test_metrics_are_pushed_after_the_report(shim: Shim, script: Write) -> None:
+    path = script(
+        "#!/bin/sh\n"
+        "echo '# TYPE orders_waiting gauge' >> $SHIM_METRICS_FILE\n"
+        'echo \'orders_waiting{shop="a"} 7\' >> "$SHIM_METRICS_FILE"\n'
+        "echo 'bad line here' >> $SHIM_METRICS_FILE\n"
+        "echo 'khshim_ok 1' >> $SHIM_METRICS_FILE\n"
+        "echo 'orders_done_total 3' >> $SHIM_METRICS_FILE\n"
+        "echo one >&2; echo two >&2; exit 3\n"
+    )
+    with Gateway() as gateway:
+        env = {"SHIM_PUSHGATEWAY_URL": gateway.url, "SHIM_CHECK_NAME": "web"}
+        run = shim.run(path, env=env)
+    [(url, kind, body)] = gateway.pushed
+    assert (
+        url.startswith("/metrics/job/khshim/") and "/check/web" in url and "/namespace/try" in url
+    )
+    assert kind.startswith("text/plain; version=")
+    found = samples(body)
+    assert found["khshim_ok"] == 0
+    assert found["khshim_script_exit_code"] == 3
+    assert found["khshim_stderr_lines"] == 2 and found["khshim_stderr_bytes"] == 8
+    assert found["khshim_report_attempts"] == 1
+    assert 0 < found["khshim_script_duration_seconds"] < 30
+    assert 30 < found["khshim_time_left_seconds"] < 60
+    assert found["khshim_script_cpu_seconds"] > 0
+    assert found["khshim_script_peak_memory_bytes"] > 500_000
+    assert found["khshim_build_info"] == 1
+    assert found["orders_waiting"] == 7 and found["orders_done_total"] == 3
+    assert 'check="web"' in body and 'namespace="try"' in body
+    assert shim.receiver.endpoint.run_uuid not in body
+    warnings = [line["message"] for line in run.log if line["event"] == "metrics_failed"]
+    assert len(warnings) == 2
+    assert "line 3 of SHIM_METRICS_FILE is left out" in warnings[0]
+    assert "line 4" in warnings[1] and "khshim's own" in warnings[1]
+    if promtool := find_promtool():
+        result = subprocess.run(
+            [promtool, "check", "metrics"], input=body.encode(), capture_output=True
+        )
+        assert result.returncode in (
+            0,
+            3,
+        ), result.stderr  # 3: style, which the script's own may break
+
+
+def test_metrics_are_served_while_it_runs(shim: Shim, script: Write) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    fifo = script("", "fifo-name") + ".fifo"
+    os.mkfifo(fifo)
+    path = script(f"#!/bin/sh\necho 'queue 5' > $SHIM_METRICS_FILE\necho ready; cat {fifo}\n")
+    process = shim.start(path, env={"SHIM_METRICS_PORT": str(port)})
+    assert process.stdout is not None and process.stdout.readline() == b"ready\n"
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
+        found = samples(answer.read().decode())
+    with open(fifo, "w"):
+        pass
+    run = shim.finish(process)
+    assert run.ok
+    assert found["queue"] == 5
+    assert found["khshim_script_start_time_seconds"] > 1_700_000_000
+    assert "khshim_ok" not in found
+
+
+@pytest.mark.parametrize("kind", ["refused", "error", "hangs"])
+def test_a_pushgateway_that_fails_changes_nothing(shim: Shim, kind: str) -> None:
+    with Gateway(500) as gateway, socket.create_server(("127.0.0.1", 0)) as silent:
+        url = {
+            "refused": "http://127.0.0.1:1",
+            "error": gateway.url,
+            "hangs": f"http://127.0.0.1:{silent.getsockname()[1]}",
+        }[kind]
+        run = shim.run("/bin/true", env={"SHIM_PUSHGATEWAY_URL": url})
+    assert run.ok and run.exit_status == 0
+    assert "could not be pushed" in run.event("metrics_failed")["message"]
+    events = [line["event"] for line in run.log]
+    assert events.index("report_accepted") < events.index("metrics_failed")
+
+
+def test_a_port_in_use_is_a_warning(shim: Shim) -> None:
+    with socket.create_server(("", 0)) as listener:
+        env = {"SHIM_METRICS_PORT": str(listener.getsockname()[1])}
+        run = shim.run("/bin/true", env=env)
+    assert run.ok and "cannot be served" in run.event("metrics_failed")["message"]
+
+
+def test_prometheus_client_is_not_imported_when_unused(shim: Shim) -> None:
+    run = shim.run("/bin/true", env={"PYTHONVERBOSE": "1"})
+    assert b"import 'urllib3" in run.stderr
+    for module in (b"prometheus_client", b"shim.doctor", b"shim.manifest", b"shim.trial"):
+        assert b"import '" + module not in run.stderr
+
+
+@given(st.text())
+def test_any_text_in_the_metrics_file_is_survived(text: str) -> None:
+    good, bad = families(text)
+    assert all(line.number >= 1 for line in bad)
+
+
+# Nagios plugins
+
+
+@pytest.mark.parametrize(
+    ("output", "values"),
+    [
+        ("OK - fine", []),
+        ("OK | time=0.25s;1;2;0;10", [Value("time", "seconds", 0.25)]),
+        ("OK |'a b'=5% x=-1.5ms;;", [Value("a b", "ratio", 0.05), Value("x", "seconds", -0.0015)]),
+        (
+            "OK | /=2KB;3;4 'it''s'=2c",
+            [Value("/", "bytes", 2000), Value("it's", "total", 2)],
+        ),
+        ("OK | a=1\nlong | b=2\nc=3", [Value("a", "", 1), Value("b", "", 2), Value("c", "", 3)]),
+        ("OK | a=U b=1,5s c=", [Value("b", "seconds", 1.5)]),
+    ],
+)
+def test_performance_data(output: str, values: list[Value]) -> None:
+    assert parse(output.encode().split(b"\n")) == values
+
+
+PLUGINS = Path("/usr/lib/nagios/plugins")
+
+
+@pytest.fixture
+def plugins() -> Path:
+    if not (PLUGINS / "check_tcp").exists():
+        pytest.skip("needs Debian's monitoring-plugins-basic")
+    return PLUGINS
+
+
+@pytest.fixture
+def web() -> Iterator[int]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200 if self.path == "/" else 500)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    yield server.server_address[1]
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("plugin", "args", "errors"),
+    [
+        ("check_http", "-I 127.0.0.1 -p {port} -u /", None),
+        ("check_http", "-I 127.0.0.1 -p {port} -u /bad", "HTTP CRITICAL"),
+        ("check_tcp", "-H 127.0.0.1 -p {port}", None),
+        (
+            "check_tcp",
+            "-H 127.0.0.1 -p 1",
+            "connect to address 127.0.0.1 and port 1: Connection refused",
+        ),
+        ("check_dummy", "1 careful", None),
+        ("check_dummy", "2 broken", "CRITICAL: broken"),
+        ("check_dummy", "3 lost", "UNKNOWN: the plugin could not find out"),
+        ("check_disk", "-w 0% -c 0% -p /", None),
+        ("check_procs", "-w 100000 -c 200000", None),
+    ],
+)
+def test_real_plugins(
+    shim: Shim, plugins: Path, web: int, plugin: str, args: str, errors: str | None
+) -> None:
+    env = {"SHIM_PRESET": "nagios", "SHIM_ARGS": args.format(port=web)}
+    run = shim.run(env={**env, "SHIM_SCRIPT": str(plugins / plugin)})
+    if errors is None:
+        assert run.ok
+    else:
+        assert run.errors[0].startswith(errors)
+
+
+def test_a_plugins_performance_data_becomes_metrics(shim: Shim, plugins: Path, web: int) -> None:
+    with Gateway() as gateway:
+        env = {"SHIM_PRESET": "nagios", "SHIM_PUSHGATEWAY_URL": gateway.url}
+        shim.run(str(plugins / "check_tcp"), "-H", "127.0.0.1", "-p", str(web), env=env)
+    [(_, _, body)] = gateway.pushed
+    assert re.search(
+        r'khshim_perfdata{check="",label="time",namespace="try",unit="seconds"} 0\.\d', body
+    )
+
+
+def test_settings_win_over_the_preset(shim: Shim, script: Write) -> None:
+    env = {"SHIM_PRESET": "nagios", "SHIM_ERRORS_FROM": "stderr", "SHIM_OK_EXIT_CODES": "0"}
+    run = shim.run(script("#!/bin/sh\necho out; echo err >&2; exit 1\n"), env=env)
+    assert run.errors == ["err"]
+
+
+# Examples
+
+
+def find_promtool() -> str | None:
+    from shutil import which
+
+    return which("promtool")
+
+
+def test_the_alert_rules_are_valid() -> None:
+    promtool = find_promtool()
+    if promtool is None:
+        pytest.skip("needs promtool")
+    rules = ROOT / "examples" / "prometheus" / "rules.yaml"
+    subprocess.run([promtool, "check", "rules", rules], check=True, capture_output=True)
+
+
+def test_the_dashboard_and_the_rules_use_metrics_that_exist() -> None:
+    from shim.metrics import HELP
+
+    known = {f"khshim_{name}" for name in HELP} | {"khshim_build_info", "khshim_perfdata"}
+    folder = ROOT / "examples" / "prometheus"
+    dashboard = json.loads((folder / "dashboard.json").read_text())
+    assert dashboard["panels"]
+    for text in (json.dumps(dashboard), (folder / "rules.yaml").read_text()):
+        used = set(re.findall(r"\bkhshim_[a-z_]+", text))
+        assert used and used <= known
