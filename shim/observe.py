@@ -9,7 +9,6 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
-from shim import perfdata
 from shim.capture import Captured
 from shim.delivery_result import Delivery
 from shim.log import Log
@@ -77,6 +76,8 @@ class Observer:
             cgroup_peak_memory_bytes=usage.cgroup_peak_memory,
         )
         if self._settings.errors_from == "stdout":
+            from shim import perfdata  # for metrics of plugins only
+
             self._metrics.set_performance(perfdata.parse([*stdout.head, *stdout.tail]))
         for bad in self._metrics.bad_lines():
             self._warn(f"line {bad.number} of SHIM_METRICS_FILE is left out: {bad.reason}")

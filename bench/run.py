@@ -1,0 +1,510 @@
+"""Measures khshim side by side with its peers, in one run on one machine: `make bench`.
+
+Every figure is the median of interleaved rounds (A B C, A B C, …), so that a machine whose
+speed drifts treats all alike. What counts are the ratios. Writes docs/BENCHMARKS.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "docs" / "BENCHMARKS.md"
+SIGNAL_FD = 9  # a script says "here I am" by writing to this descriptor
+GIBIBYTE = 2**30
+
+OFFICIAL_STYLE = """
+import json, os, subprocess, urllib.request
+result = subprocess.run([{script!r}], capture_output=True)
+report = {{"OK": result.returncode == 0, "Errors": [] if result.returncode == 0 else ["failed"]}}
+request = urllib.request.Request(
+    os.environ["KH_REPORTING_URL"], json.dumps(report).encode(),
+    {{"Content-Type": "application/json", "kh-run-uuid": os.environ["KH_RUN_UUID"]}})
+urllib.request.urlopen(request).read()
+"""
+CURL_AT_THE_END = """
+"$1"
+curl -s -H 'Content-Type: application/json' -H "kh-run-uuid: $KH_RUN_UUID" \
+    -d '{"OK": true, "Errors": []}' "$KH_REPORTING_URL"
+"""
+
+
+class Server:
+    """Takes every report, and counts them; `up` says whether it answers yet."""
+
+    def __init__(self) -> None:
+        self.accepted: list[float] = []
+        self.seen: list[float] = []
+        self.up = threading.Event()
+        self.up.set()
+        server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                self.rfile.read(int(self.headers["Content-Length"]))
+                server.seen.append(time.monotonic())
+                if server.up.is_set():
+                    server.accepted.append(time.monotonic())
+                self.send_response(200 if server.up.is_set() else 503)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, format: str, *args: object) -> None:
+                pass
+
+        class Http(ThreadingHTTPServer):
+            request_queue_size = 1024
+
+        http = Http(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{http.server_address[1]}/check"
+        threading.Thread(target=http.serve_forever, args=(0.05,), daemon=True).start()
+
+    def environ(self, timeout: float = 60) -> dict[str, str]:
+        return {
+            "PATH": "/usr/local/bin:/usr/bin:/bin",
+            "LC_ALL": "C.UTF-8",
+            "KH_REPORTING_URL": self.url,
+            "KH_RUN_UUID": "4a6c63f2-7f52-4d68-9d3a-6c0a2a0e3c4d",
+            "KH_CHECK_RUN_DEADLINE": str(int(time.time() + timeout)),
+        }
+
+
+class Bench:
+    def __init__(self, work: Path, rounds: int) -> None:
+        self.work = work
+        self.rounds = rounds
+        self.server = Server()
+        self.python = install(work)
+        self.khshim = str(Path(self.python).parent / "khshim")
+        self.lines: list[str] = []
+
+    def script(self, name: str, text: str) -> str:
+        path = self.work / name
+        path.write_text(f"#!/bin/sh\n{text}\n")
+        path.chmod(0o755)
+        return str(path)
+
+    def wall(self, command: list[str], **extra: str) -> float:
+        environ = {**self.server.environ(), **extra}
+        started_at = time.perf_counter()
+        subprocess.run(
+            command, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False
+        )
+        return time.perf_counter() - started_at
+
+    def until_first_instruction(self, command: list[str]) -> float:
+        reader, writer = os.pipe()
+        os.dup2(writer, SIGNAL_FD)
+        os.close(writer)
+        environ = self.server.environ()
+        started_at = time.perf_counter()
+        process = subprocess.Popen(
+            command,
+            env=environ,
+            pass_fds=(SIGNAL_FD,),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        os.close(SIGNAL_FD)
+        os.read(reader, 1)
+        elapsed = time.perf_counter() - started_at
+        os.close(reader)
+        process.wait()
+        return elapsed
+
+    def interleaved(
+        self,
+        measure: Callable[[list[str]], float],
+        commands: Mapping[str, list[str]],
+        rounds: int | None = None,
+    ) -> dict[str, float]:
+        """Return the median of each command over interleaved rounds, after a warm-up."""
+        results: dict[str, list[float]] = {name: [] for name in commands}
+        for number in range((rounds or self.rounds) + 1):
+            for name, command in commands.items():
+                value = measure(command)
+                if number:
+                    results[name].append(value)
+        return {name: statistics.median(values) for name, values in results.items()}
+
+    def say(self, text: str = "") -> None:
+        print(text, flush=True)
+        self.lines.append(text)
+
+    def table(self, title: str, header: str, rows: list[tuple[str, ...]]) -> None:
+        self.say(f"\n## {title}\n")
+        columns = header.split("|")
+        self.say(f"| {' | '.join(columns)} |")
+        self.say(f"| {' | '.join('---' if n == 0 else '---:' for n in range(len(columns)))} |")
+        for row in rows:
+            self.say(f"| {' | '.join(row)} |")
+
+    def time_to_script(self) -> None:
+        first = self.script("first.sh", f"echo >&{SIGNAL_FD}")
+        bare = {"bare interpreter, whole run": [self.python, "-I", "-c", "pass"]}
+        floor = self.interleaved
+        imports = (
+            "import urllib3, pythonjsonlogger.json, subprocess;"
+            f"subprocess.run([{first!r}], close_fds=False)"
+        )
+        commands = {
+            "khshim": [self.khshim, first],
+            "importing urllib3 and the logger first": [self.python, "-I", "-c", imports],
+            "the script alone": [first],
+            **{name: [*command, first] for name, command in wrappers().items()},
+        }
+
+        def measure(command: list[str]) -> float:
+            if command == bare["bare interpreter, whole run"]:
+                return self.wall(command)
+            return self.until_first_instruction(command)
+
+        results = floor(measure, {**bare, **commands})
+        base = results["bare interpreter, whole run"]
+        rows = [(name, ms(value), f"{value / base:.2f}") for name, value in results.items()]
+        self.table("1. Time to the script's first instruction", "command|ms|ratio", rows)
+        ratio = results["importing urllib3 and the logger first"] / results["khshim"]
+        self.say(f"\nkhshim / bare: **{results['khshim'] / base:.2f}** (at most 1.6)."
+                 f" Importing first / khshim: **{ratio:.1f}** (at least 4).")  # fmt: skip
+
+    def whole_run(self) -> None:
+        for seconds, title in ((0.3, "a script of 0.3 s"), (0.0, "a script of 0 ms")):
+            script = self.script(f"run{seconds}.sh", f"sleep {seconds}" if seconds else ":")
+            official = self.work / f"official{seconds}.py"
+            official.write_text(OFFICIAL_STYLE.format(script=script))
+            results = self.interleaved(
+                self.wall,
+                {
+                    "bare interpreter": [self.python, "-I", "-c", "pass"],
+                    "the script alone": [script],
+                    "khshim": [self.khshim, script],
+                    "official-style Python check": [self.python, "-I", str(official)],
+                    "bash and curl": ["bash", "-c", CURL_AT_THE_END, "bash", script],
+                },
+            )
+            bare, alone = results["bare interpreter"], results["the script alone"]
+            rows = [
+                (name, ms(value), ms(value - alone), f"{(value - alone) / bare:.2f}")
+                for name, value in results.items()
+                if name != "bare interpreter"
+            ]
+            self.table(
+                f"2. Overhead of a whole run: {title}",
+                "command|wall, ms|beyond the script, ms|of a bare interpreter",
+                [("bare interpreter", ms(bare), "–", "1.00"), *rows],
+            )
+            if seconds:
+                ratio = (results["khshim"] - alone) / bare
+                self.say(f"\nOverhead / bare: **{ratio:.2f}** (at most 1.5).")
+            else:
+                ratio = results["khshim"] / results["official-style Python check"]
+                self.say(f"\nkhshim / official-style Python check: **{ratio:.2f}** (at most 1.25).")
+
+    def throughput(self) -> None:
+        rows = []
+        for name, line in (("30 bytes", 30), ("1 MiB", 2**20)):
+            source = self.work / "line"
+            source.write_bytes(b"x" * (line - 1) + b"\n")
+            repeated = self.work / "flood"
+            repeated.write_bytes(source.read_bytes() * max(1, 16 * 2**20 // line))
+            loops = GIBIBYTE // repeated.stat().st_size
+            flood = f"i=0; while [ $i -lt {loops} ]; do cat {repeated}; i=$((i+1)); done"
+            script = self.script("flood.sh", f"{{ {flood}; }} >&2")
+            sink = f"{self.work}/tee-copy"
+            results = self.interleaved(
+                self.wall,
+                {
+                    "khshim": ["sh", "-c", f"{self.khshim} {script} 2>&1 | cat >/dev/null"],
+                    "tee": ["sh", "-c", f"{script} 2>&1 | tee {sink} | cat >/dev/null"],
+                    "tee to /dev/null": [
+                        "sh",
+                        "-c",
+                        f"{script} 2>&1 | tee /dev/null | cat >/dev/null",
+                    ],
+                },
+                rounds=5,
+            )
+            Path(sink).unlink(missing_ok=True)
+            speeds = {key: GIBIBYTE / value / 1e6 for key, value in results.items()}
+            rows.append((name, *(f"{speed:.0f}" for speed in speeds.values()),
+                         f"{speeds['khshim'] / speeds['tee']:.2f}",
+                         f"{speeds['khshim'] / speeds['tee to /dev/null']:.2f}"))  # fmt: skip
+        self.table(
+            "3. Throughput: 1 GiB of stderr through a pipe",
+            "lines of|khshim, MB/s|tee to a file, MB/s|tee to /dev/null, MB/s|khshim / tee|khshim / tee to /dev/null",
+            rows,
+        )
+        self.say("\nWanted: at least 0.8 of tee, with short lines and long ones alike.")
+
+    def memory(self) -> None:
+        rows = []
+        peaks = []
+        for name, text in (
+            ("one line", "echo x >&2"),
+            (
+                "1 GiB, lines of 30 bytes",
+                "yes 12345678901234567890123456789 | head -c 1073741824 >&2",
+            ),
+            ("1 GiB, one line", "head -c 1073741824 /dev/zero >&2"),
+        ):
+            script = self.script(
+                "memory.sh", f"{text}\ncat /proc/$PPID/status >&{SIGNAL_FD}\nexit 1"
+            )
+            reader, writer = os.pipe()
+            os.dup2(writer, SIGNAL_FD)
+            os.close(writer)
+            process = subprocess.Popen(
+                [self.khshim, script], env=self.server.environ(), pass_fds=(SIGNAL_FD,),
+                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            )  # fmt: skip
+            os.close(SIGNAL_FD)
+            with os.fdopen(reader) as file:
+                file.read()
+            _, _, usage = os.wait4(process.pid, 0)
+            process.returncode = 0
+            peaks.append(usage.ru_maxrss / 1024)
+            rows.append((name, f"{peaks[-1]:.1f}", f"{peaks[-1] - peaks[0]:+.1f}"))
+        self.table(
+            "4. Memory: resident size at its peak, a report sent",
+            "stderr|MiB|against one line",
+            rows,
+        )
+        self.say("\nWanted: under 28 MiB, and at most 2 MiB more after 1 GiB.")
+
+    def idle(self) -> None:
+        strace = shutil.which("strace")
+        if strace is None:
+            self.say("\n## 5. Idle\n\nNot measured: strace is not installed.")
+            return
+        script = self.script("idle.sh", "exec sleep 4")
+        log = self.work / "strace"
+        command = [strace, "-f", "-ttt", "-o", str(log), self.khshim, script]
+        subprocess.run(command, env=self.server.environ(), capture_output=True, check=False)
+        calls = [line.split(None, 2) for line in log.read_text().splitlines()]
+        first = float(calls[0][1])
+        busy = [call for call in calls if 2.0 < float(call[1]) - first < 3.5]
+        self.say("\n## 5. Idle: a script that sleeps\n")
+        self.say(
+            f"System calls of khshim and its threads in 1.5 s of waiting (strace -f): **{len(busy)}**."
+        )
+
+    def exactness(self) -> None:
+        script = self.script("stubborn.sh", "trap '' TERM\nwhile :; do sleep 1000; done")
+        hogs = [
+            subprocess.Popen([sys.executable, "-c", "while True: pass"])
+            for _ in range(os.cpu_count() or 1)
+        ]
+        late: list[float] = []
+        left: list[float] = []
+
+        def one(_: int) -> None:
+            deadline = int(time.time() + 4)
+            environ = self.server.environ() | {
+                "KH_CHECK_RUN_DEADLINE": str(deadline), "SHIM_TIMEOUT": "600ms", "SHIM_GRACE_PERIOD": "200ms",
+                "SHIM_REPORT_RESERVE": "500ms",
+            }  # fmt: skip
+            result = subprocess.run(
+                [self.khshim, script], env=environ, capture_output=True, check=False
+            )
+            [ended] = re.findall(
+                rb'"event": "script_timed_out".*"duration_s": ([0-9.]+)', result.stderr
+            )
+            late.append(float(ended) - 0.8)
+            left.append(deadline - time.time())
+            assert result.returncode == 0, result.stderr
+
+        try:
+            with ThreadPoolExecutor(2) as pool:
+                list(pool.map(one, range(200)))
+        finally:
+            for hog in hogs:
+                hog.kill()
+                hog.wait()
+        self.say("\n## 6. Exactness: 200 scripts that ignore SIGTERM, all cores loaded\n")
+        self.say(
+            f"Dead after the moment of SIGKILL: median {ms(statistics.median(late))} ms, worst"
+            f" **{ms(max(late))} ms** (at most 50). Reports accepted before the deadline: **{sum(x > 0 for x in left)}"
+            f" of {len(left)}**, the latest {min(left):.2f} s before it."
+        )
+
+    def scale(self) -> None:
+        script = self.script("scale.sh", "sleep 2")
+        before = len(self.server.accepted)
+        environ = self.server.environ(120)
+        used_before = os.times()
+        started_at = time.monotonic()
+        processes = [
+            subprocess.Popen(
+                [self.khshim, script],
+                env=environ,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+            for _ in range(200)
+        ]
+        running = [p.pid for p in processes]
+        memory = sum(proportional_memory(pid) for pid in running)
+        statuses = [process.wait() for process in processes]
+        took = time.monotonic() - started_at
+        used = os.times()
+        cpu = (
+            used.children_user
+            + used.children_system
+            - used_before.children_user
+            - used_before.children_system
+        )
+        self.say("\n## 7. Scale: 200 at once, one receiver\n")
+        self.say(
+            f"Reports accepted: **{len(self.server.accepted) - before} of 200**, exit statuses"
+            f" {sorted(set(statuses))}. All done after {took:.1f} s, of which each script takes 2; CPU"
+            f" {cpu:.1f} s in all, {cpu / 200 * 1000:.0f} ms a run; memory (PSS) {memory / 2**20:.0f} MiB in all,"
+            f" {memory / 200 / 2**20:.1f} MiB each."
+        )
+        self.stampede()
+
+    def stampede(self) -> None:
+        script = self.script("quick.sh", ":")
+        self.server.up.clear()
+        before, seen_before = len(self.server.accepted), len(self.server.seen)
+        processes = [
+            subprocess.Popen(
+                [self.khshim, script],
+                env=self.server.environ(120),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+            for _ in range(100)
+        ]
+        # Back only once each of them has been turned away more than twice.
+        while len(self.server.seen) - seen_before < 300:
+            time.sleep(0.05)
+        back = time.monotonic()
+        self.server.up.set()
+        for process in processes:
+            process.wait()
+        arrivals = [at - back for at in self.server.accepted[before:]]
+        worst = max(sum(start <= at < start + 0.1 for at in arrivals) for start in arrivals)
+        self.say(
+            f"\nA receiver that comes back for 100 of them: all {len(arrivals)} reports arrive within"
+            f" {max(arrivals):.1f} s, the middle half from {statistics.quantiles(arrivals)[0]:.2f} to"
+            f" {statistics.quantiles(arrivals)[2]:.2f} s; at most {worst} in any 100 ms."
+        )
+
+    def instructions(self) -> None:
+        valgrind = shutil.which("valgrind")
+        if valgrind is None:
+            self.say("\n## Instructions\n\nNot counted: valgrind is not installed.")
+            return
+        script = self.script("count.sh", ":")
+        official = self.work / "official0.0.py"
+        official.write_text(OFFICIAL_STYLE.format(script=script))
+        counted = {}
+        for name, command in {
+            "bare interpreter": ["-I", "-c", "pass"],
+            "khshim, a script of 0 ms": ["-I", self.khshim, script],
+            "official-style Python check": ["-I", str(official)],
+        }.items():
+            result = subprocess.run(
+                [valgrind, "--tool=callgrind", "--callgrind-out-file=/dev/null", self.python, *command],
+                env=self.server.environ(), capture_output=True, text=True, check=False,
+            )  # fmt: skip
+            counts = re.findall(rf"==\d+== Collected : (\d+)", result.stderr)
+            counted[name] = max(map(int, counts))
+        base = counted["bare interpreter"]
+        rows = [
+            (name, f"{count / 1e6:.0f}", f"{count / base:.2f}") for name, count in counted.items()
+        ]
+        self.table(
+            "Instructions (callgrind), which do not depend on the neighbours",
+            "command|millions|ratio",
+            rows,
+        )
+
+
+def wrappers() -> dict[str, list[str]]:
+    candidates = {
+        "timeout": ["timeout", "60"],
+        "tini": ["tini", "-s", "--"],
+        "dumb-init": ["dumb-init", "--"],
+        "bash": ["bash", "-c", '"$0"'],
+    }
+    return {name: command for name, command in candidates.items() if shutil.which(command[0])}
+
+
+def proportional_memory(pid: int) -> int:
+    try:
+        text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    except OSError:
+        return 0
+    found = re.search(r"^Pss:\s+(\d+) kB", text, re.MULTILINE)
+    return int(found[1]) * 1024 if found else 0
+
+
+def ms(seconds: float) -> str:
+    return f"{seconds * 1000:.1f}"
+
+
+def install(work: Path) -> str:
+    """Install khshim as the image does: compiled, isolated, without pip; return its Python."""
+    environment = work / "venv"
+    builder = work / "builder"
+    for folder, extra in ((builder, []), (environment, ["--without-pip"])):
+        subprocess.run([sys.executable, "-m", "venv", *extra, folder], check=True)
+    pip = [builder / "bin" / "python", "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*pip, "install", "--upgrade", "pip"], check=True)
+    subprocess.run([*pip, "--python", environment / "bin" / "python", "install", ROOT], check=True)
+    command = environment / "bin" / "khshim"
+    command.write_text(command.read_text().replace("\n", " -I\n", 1))
+    return str(environment / "bin" / "python")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=25)
+    parser.add_argument("--only", default="", help="the measurements to take, such as memory,idle")
+    options = parser.parse_args()
+    work = ROOT / "build" / "bench"
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True)
+    bench = Bench(work, options.rounds)
+    bench.say("# Benchmarks")
+    bench.say(
+        f"\n`make bench`: medians of {options.rounds} interleaved rounds (5 for the throughput), in one run, on"
+        f" {os.cpu_count()} cores ({cpu_model()}), {platform.system()} {platform.release()}, Python"
+        f" {platform.python_version()}. khshim is installed as in the image: compiled, and started with `python -I`."
+        " Absolute figures differ from machine to machine; the ratios are what counts."
+    )
+    measurements = [
+        bench.time_to_script, bench.whole_run, bench.throughput, bench.memory, bench.idle, bench.exactness,
+        bench.scale, bench.instructions,
+    ]  # fmt: skip
+    for measurement in measurements:
+        if not options.only or measurement.__name__ in options.only.split(","):
+            measurement()
+    if not options.only:
+        notes = ROOT / "bench" / "NOTES.md"
+        RESULTS.write_text("\n".join(bench.lines) + "\n\n" + notes.read_text())
+    return 0
+
+
+def cpu_model() -> str:
+    found = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    return found[1] if found else platform.machine()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
