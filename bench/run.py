@@ -465,7 +465,13 @@ def install(work: Path) -> str:
     builder = work / "builder"
     subprocess.run([sys.executable, "-m", "venv", builder], check=True)
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
-    pip = [builder / "bin" / "python", "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    pip: list[str | Path] = [
+        builder / "bin" / "python",
+        "-m",
+        "pip",
+        "--quiet",
+        "--disable-pip-version-check",
+    ]
     subprocess.run([*pip, "install", "--upgrade", "pip"], check=True)
     subprocess.run([*pip, "--python", environment / "bin" / "python", "install", ROOT], check=True)
     command = environment / "bin" / "khshim"
