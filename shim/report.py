@@ -131,9 +131,12 @@ def judge(
         sentences.append(
             "UNKNOWN: the plugin could not find out (exit status 3), so this may be no outage."
         )
+    silent = []
     if not _last_line(output):
-        sentences.append(_silent_sentence(outcome, stream, _last_line(other_output)))
-    return failure([*sentences, *hints], editor, output)
+        silent.append(_silent_sentence(outcome, stream, _last_line(other_output)))
+    # Of a plain exit the silence is the first thing to say; else the likely cause is.
+    rest = [*silent, *hints] if outcome.ending is Ending.EXITED else [*hints, *silent]
+    return failure([*sentences, *rest], editor, output)
 
 
 def _cut(text: str) -> str:
