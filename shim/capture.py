@@ -115,7 +115,13 @@ class ScriptOutput:
         if merged:
             both = self._captures["both"].feed
             self._merging = [WholeLines(both), WholeLines(both)]
-            self.feed_stdout, self.feed_stderr = (stream.feed for stream in self._merging)
+            stdout, stderr = self._merging
+
+            def feed_stderr(data: bytes) -> None:
+                self._captures["stderr"].feed(data)  # for its count
+                stderr.feed(data)
+
+            self.feed_stdout, self.feed_stderr = stdout.feed, feed_stderr
 
     def count_stderr(self) -> tuple[int, int]:
         """Return how many lines and bytes there were on stderr."""

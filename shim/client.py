@@ -27,14 +27,14 @@ def report_success() -> None:
     _report(PASSED)
 
 
-def report_failure(errors: Iterable[str] | str = ()) -> None:
+def report_failure(errors: Iterable[str | None] | str | None = None) -> None:
     """Report that the check failed, with one error or several. Raises ReportError.
 
     Blank errors are left out, and a generic one stands in where none remains,
     since Kuberhealthy refuses a failure without a reason. What is too long is cut.
     """
-    messages = [errors] if isinstance(errors, str) else [str(error) for error in errors]
-    _report(messages)
+    messages = [errors] if isinstance(errors, str) else list(errors or ())
+    _report(["" if message is None else str(message) for message in messages])
 
 
 def deadline() -> float | None:

@@ -65,8 +65,11 @@ class Reader:
         return None
 
     def wrong(self, name: str, value: str, expected: str) -> None:
-        shown = value if len(value) <= 80 else f"{value[:80]}…"
-        self.problems.append(f'{name} is "{shown}"; expected {expected}.')
+        # Never cut here: half of a secret in it could not be masked any more.
+        if len(value) <= 80:
+            self.problems.append(f'{name} is "{value}"; expected {expected}.')
+        else:
+            self.problems.append(f'{name} is wrong; expected {expected}. It is "{value}"')
 
 
 class Settings:

@@ -75,15 +75,14 @@ def deliver(endpoint: Endpoint, body: bytes, patience: Patience, log: Log) -> De
 
 def _attempt(endpoint: Endpoint, body: bytes, patience: Patience) -> Answer | Lost:
     """POST once, bounded as a whole: a server that drips bytes runs into no timeout."""
-    results: list[Answer | Lost] = []
+    results: list[Answer | Lost] = [Lost("the attempt could not begin", sent=False)]
 
     def work() -> None:
         try:
             post(endpoint, body, results.append)
         except Exception as error:
-            if not results:
-                results.append(Lost(f"the request failed ({error!r})", sent=True))
+            if isinstance(results[-1], Lost):
+                results.append(Lost(f"the request failed ({error!r})", sent=results[-1].sent))
 
-    limit = min(CONNECT_TIMEOUT + ANSWER_TIMEOUT[endpoint.server], patience.left())
-    patience.call(work, limit)
-    return results[-1] if results else Lost(f"no answer within {limit:.1f} s", sent=True)
+    patience.call(work, CONNECT_TIMEOUT + ANSWER_TIMEOUT[endpoint.server])
+    return results[-1]

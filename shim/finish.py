@@ -26,7 +26,7 @@ from shim.observe import Observer
 from shim.outcome import Ending, Outcome
 from shim.patience import Patience
 from shim.report import Editor, Report, failure, judge, lines_of
-from shim.script import WINDOWS_LINE_ENDINGS, has_windows_line_endings
+from shim.script import WINDOWS_LINE_ENDINGS
 from shim.script_log import ScriptLines
 from shim.signals import SignalInbox
 from shim.sink import Output, Sink
@@ -40,8 +40,10 @@ if TYPE_CHECKING:
 
 # Seconds that a slow reader of khshim's own output gets at the very end.
 OUTPUT_DRAIN = 1.0
-# At least so many seconds are left for the report after a signal to stop.
+# At least so many seconds are left for the report after a signal that came before it,
 AFTER_STOP = 5.0
+# and for one that is being delivered already when the signal comes.
+SHORTEST_GRACE = 1.0
 
 
 def finish(begun: Start, inbox: SignalInbox) -> int:
@@ -190,7 +192,7 @@ class _Run:
         if memory and memory.kills() > kills_before:
             hints.append(_killed_for_memory(memory))
             log("killed_for_memory", hints[0], logging.WARNING)
-        if has_windows_line_endings(path):
+        if self._begun.has_windows_line_endings:
             hints.append(WINDOWS_LINE_ENDINGS)
         chosen, other = output.captured(settings.errors_from)
         report = judge(
@@ -256,7 +258,7 @@ class _Run:
         patience = Patience(
             until,
             self._inbox,
-            self._settings.grace_period,
+            max(self._settings.grace_period, SHORTEST_GRACE),
             lambda signum: self._log(
                 "signal_received",
                 f"Got {signum.name} while reporting: going on for the grace period.",

@@ -9,9 +9,12 @@ def open_standard_descriptors() -> None:
 
     Otherwise the next pipe would take that number, and be mistaken for stdout.
     """
-    while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
-        pass
-    os.close(fd)
+    try:
+        while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
+            pass
+        os.close(fd)
+    except OSError:
+        pass  # without /dev/null no script can be started, and that will be the report
 
 
 def distrust_working_directory() -> None:
@@ -22,5 +25,12 @@ def distrust_working_directory() -> None:
     """
     own = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     named = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    theirs = {os.path.abspath(folder) for folder in ["", *named]} - {own}
-    sys.path[:] = [folder for folder in sys.path if os.path.abspath(folder) not in theirs]
+    theirs = {_absolute(folder) for folder in ["", *named]} - {own}
+    sys.path[:] = [folder for folder in sys.path if _absolute(folder) not in theirs]
+
+
+def _absolute(folder: str) -> str:
+    try:
+        return os.path.abspath(folder)
+    except FileNotFoundError:  # the working directory has been deleted
+        return ""

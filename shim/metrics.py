@@ -49,7 +49,7 @@ def families(text: str) -> tuple[list[Metric], list[BadLine]]:
     for number, line in enumerate(text.split("\n"), 1):
         try:
             parsed = list(text_string_to_metric_families(line + "\n"))
-        except ValueError as error:
+        except Exception as error:  # the parser does not only raise ValueError
             bad.append(BadLine(number, str(error)))
             continue
         if any(metric.name.startswith("khshim_") for metric in parsed):
@@ -58,7 +58,7 @@ def families(text: str) -> tuple[list[Metric], list[BadLine]]:
             good.append(line)
     try:
         return list(text_string_to_metric_families("\n".join(good) + "\n")), bad
-    except ValueError as error:  # each line is good, but not with the others
+    except Exception as error:  # each line is good, but not with the others
         return [], [*bad, BadLine(1, str(error))]
 
 

@@ -3,7 +3,7 @@
 import os
 
 # More than this is not read.
-SIZE_LIMIT = 1024 * 1024
+SIZE_LIMIT = 64 * 1024
 
 
 class MetricsFile:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Concatenate, ParamSpec
 
 from shim.capture import Captured
 from shim.delivery_result import Delivery
@@ -22,6 +23,27 @@ from shim.usage import Usage
 
 if TYPE_CHECKING:
     from shim.metrics import RunMetrics
+    from shim.metrics_file import MetricsFile
+
+P = ParamSpec("P")
+
+
+# Of many bad lines in a script's metrics, so many get a warning each.
+BAD_LINES_LOGGED = 10
+
+
+def _harmless(
+    method: Callable[Concatenate[Observer, P], None],
+) -> Callable[Concatenate[Observer, P], None]:
+    """Make a method log what goes wrong in it instead of raising it."""
+
+    def guarded(self: Observer, *args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            method(self, *args, **kwargs)
+        except Exception as error:
+            self._warn(f"{method.__name__} failed: {error!r}")
+
+    return guarded
 
 
 class Observer:
@@ -30,26 +52,28 @@ class Observer:
     def __init__(self, begun: Start, log: Log) -> None:
         self._settings = begun.settings
         self._log = log
-        self._metrics = self._open_metrics(begun)
+        self._metrics: RunMetrics | None = None
+        if begun.metrics_file is not None:
+            self._open_metrics(begun, begun.metrics_file)
 
-    def _open_metrics(self, begun: Start) -> RunMetrics | None:
+    @_harmless
+    def _open_metrics(self, begun: Start, file: MetricsFile) -> None:
         settings = self._settings
-        if begun.metrics_file is None:
-            return None
         try:
             from shim.metrics import RunMetrics  # the extra khshim[metrics]
         except ImportError:
             self._warn("they need prometheus-client: pip install 'khshim[metrics]'")
-            return None
+            return
         labels = {"check": settings.check_name or "", "namespace": settings.namespace or ""}
-        metrics = RunMetrics(labels, begun.metrics_file)
+        metrics = RunMetrics(labels, file)
         metrics.set(script_start_time_seconds=begun.unix_now)
         if settings.metrics_port is not None:
             problem = metrics.serve(settings.metrics_port)
             if problem:
                 self._warn(f"port {settings.metrics_port} cannot be served: {problem}")
-        return metrics
+        self._metrics = metrics
 
+    @_harmless
     def script_ended(
         self,
         outcome: Outcome,
@@ -79,22 +103,28 @@ class Observer:
             from shim import perfdata  # for metrics of plugins only
 
             self._metrics.set_performance(perfdata.parse([*stdout.head, *stdout.tail]))
-        for bad in self._metrics.bad_lines():
-            self._warn(f"line {bad.number} of SHIM_METRICS_FILE is left out: {bad.reason}")
 
+    @_harmless
     def delivered(self, report: Report, delivery: Delivery, latency: float) -> None:
         text = f"{delivery.result.value} ({delivery.reason})"
         problem = write_summary(self._settings.termination_log, summary(report, text))
         if problem:
             message = f"The termination log could not be written: {problem}."
             self._log("termination_log_failed", message, logging.WARNING)
-        if self._metrics is not None:
-            self._metrics.set(
-                ok=float(report.ok),
-                report_attempts=delivery.attempts,
-                report_latency_seconds=latency,
-            )
+        if self._metrics is None:
+            return
+        self._metrics.set(
+            ok=float(report.ok),
+            report_attempts=delivery.attempts,
+            report_latency_seconds=latency,
+        )
+        bad = self._metrics.bad_lines()
+        for line in bad[:BAD_LINES_LOGGED]:
+            self._warn(f"line {line.number} of SHIM_METRICS_FILE is left out: {line.reason}")
+        if len(bad) > BAD_LINES_LOGGED:
+            self._warn(f"{len(bad) - BAD_LINES_LOGGED} more such lines are left out")
 
+    @_harmless
     def push(self, inbox: SignalInbox) -> None:
         """Push the metrics, after the report."""
         url = self._settings.pushgateway_url

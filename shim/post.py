@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -42,13 +43,17 @@ class Lost(NamedTuple):
 def post(endpoint: Endpoint, body: bytes, note: Callable[[Answer | Lost], None]) -> None:
     """POST `body` once. The time of each step is limited, that of the whole is not.
 
-    `note` is told what came of it, of an error first without its words and then
-    with them: a server may send a status and then nothing for a long time.
+    `note` is told how far it has come, the last time what came of it: whoever does not
+    wait for the end knows then whether the report may have been sent. Of an error it is
+    told first without its words, since a server may send a status and then nothing.
 
     Proxy variables are ignored, since the server is in the cluster, and redirects
     are not followed, since the run's uuid would go to another host with them.
     """
+    note(Lost("the host did not resolve in time", sent=False))
     try:
+        _resolve(endpoint.url)
+        note(Lost("no answer in time", sent=True))
         with urllib3.PoolManager(ca_certs=endpoint.ca_file) as http:
             response = http.request(
                 "POST",
@@ -78,6 +83,15 @@ def post(endpoint: Endpoint, body: bytes, note: Callable[[Answer | Lost], None])
                 note(answer._replace(words=_words(response)))
     except HTTPError as error:
         note(_lost(error))
+
+
+def _resolve(url: str) -> None:
+    """Wait for name resolution, which takes no timeout; what fails here fails again below."""
+    parts = urllib3.util.parse_url(url)
+    try:
+        socket.getaddrinfo((parts.host or "").strip("[]"), parts.port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        pass
 
 
 def _words(response: urllib3.BaseHTTPResponse) -> str:

@@ -115,11 +115,13 @@ def _missing(path: str, argv: "Sequence[str]") -> str:
 
 
 def has_windows_line_endings(path: str) -> bool:
-    """Tell whether the script's lines end in CRLF, which no Unix shell understands."""
+    """Tell whether the script's lines end in CRLF, which Python takes but no shell does."""
     try:
-        return _first_line(path).endswith(b"\r")
+        first = _first_line(path)
     except StartError:
         return False
+    is_python = path.endswith(".py") or b"python" in first
+    return first.endswith(b"\r") and not is_python
 
 
 def _look_up(name: str) -> str:
@@ -147,12 +149,19 @@ def _no_such_file(name: str, path: str, error: OSError) -> str:
     if error.errno not in (errno.ENOENT, errno.ENOTDIR):
         return f"The script {path} cannot be reached: {error.strerror}."
     if "/" not in name:
-        places = [f"{place}{_holding(place)}" for place in (os.getcwd(), *FOLDERS)]
+        places = [f"{place}{_holding(place)}" for place in (_working_directory(), *FOLDERS)]
         return f"There is no script {name}: looked in {'; '.join(places)}."
     if os.path.lexists(path):
         return f"The script {path} is a link to a file that does not exist."
     folder = os.path.dirname(path) or "/"
     return f"There is no script {path}: the folder {folder}{_holding(folder)}."
+
+
+def _working_directory() -> str:
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        return "the working directory, which"
 
 
 def _holding(folder: str) -> str:

@@ -39,6 +39,10 @@ class SignalInbox:
         except BlockingIOError:
             return []
 
+    def put_back(self, signums: "list[signal.Signals]") -> None:
+        """Leave signals that were taken to the next who takes some."""
+        os.write(self._writer, bytes(signums))
+
 
 def name(signum: int) -> str:
     """Return a signal's name ("SIGTERM"), or "signal 34" for one without a name."""

@@ -39,6 +39,7 @@ class Start:
         self.path = settings.script
         self.child: Child | None = None
         self.obstacle = ""
+        self.has_windows_line_endings = False
         self.wait: Wait | None = None
         self.metrics_file: MetricsFile | None = None
         self.take_the_time()
@@ -88,6 +89,8 @@ def start(environ: "Mapping[str, str]", command: "Sequence[str]", inbox: "Signal
         begun.metrics_file = MetricsFile()
     try:
         begun.path = script.find(settings.script)
+        # Now and not when it has failed: by then its file may be gone, or its volume hang.
+        begun.has_windows_line_endings = script.has_windows_line_endings(begun.path)
         begun.child = _spawn(
             begun.path,
             settings,

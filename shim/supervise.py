@@ -72,7 +72,9 @@ class Supervisor:
                         self._take_signals()
                     else:
                         self._pass_on(key.fd, key.data)
-                if (signum := self._escalation.due(time.monotonic())) is not None:
+                # A script that has ended is stopped by nothing any more, however late this is.
+                signum = None if self._exited else self._escalation.due(time.monotonic())
+                if signum is not None:
                     self._signal_group(signum)
         ended_at = time.monotonic()
         # The unreaped leader still holds the group's id, so it cannot be anyone else's.
@@ -96,13 +98,16 @@ class Supervisor:
         return killed_at is not None and time.monotonic() >= killed_at + self._stuck_after
 
     def _take_signals(self) -> None:
-        for signum in self._inbox.take():
+        signums = self._inbox.take()
+        for position, signum in enumerate(signums, 1):
             if signum in FORWARDED:
                 self._signal_group(signum)
                 self._escalation.received(signum, time.monotonic())
                 self._on_forward(signum)
-            else:
-                self._exited = self._reap_others()
+            elif self._reap_others():
+                self._exited = True
+                self._inbox.put_back(signums[position:])  # they are the delivery's
+                return
 
     def _reap_others(self) -> bool:
         """Reap adopted orphans; tell whether the script has exited, leaving it unreaped.

@@ -54,7 +54,12 @@ def _timeout(text: str) -> float:
 def _run(command: Sequence[str], environ: dict[str, str], output: IO[bytes] | None = None) -> int:
     """Run `khshim run` as a child and return its exit status (negative: its signal)."""
     isolated = ["-I"] if sys.flags.isolated else []
-    argv = [sys.executable, *isolated, "-m", "shim", "run", "--", *command]
+    # Not by -m, which would look for a module of this name in the working directory first.
+    own = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    begin = (
+        f"import sys; sys.path.insert(0, {own!r}); from shim.__main__ import main; sys.exit(main())"
+    )
+    argv = [sys.executable, *isolated, "-c", begin, "run", "--", *command]
     # Ctrl-C reaches the child as well, which stops the script and reports that.
     previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:

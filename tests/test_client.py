@@ -32,6 +32,8 @@ def test_success(shim: Shim) -> None:
         ([], ["The check failed without saying why."]),
         ("", ["The check failed without saying why."]),
         (iter(["one"]), ["one"]),
+        (None, ["The check failed without saying why."]),
+        ([None, "one"], ["one"]),
         ([ValueError("not a string")], ["not a string"]),
         (["back\\slash"], ["back\\\\slash"]),
     ],

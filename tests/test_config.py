@@ -138,9 +138,9 @@ def test_every_wrong_setting_is_named_at_once() -> None:
     assert result.endpoint is None
 
 
-def test_a_long_wrong_value_is_cut() -> None:
+def test_a_long_wrong_value_comes_last() -> None:
     [problem] = settings(SHIM_TIMEOUT="x" * 5000).problems
-    assert len(problem) < 200
+    assert problem.startswith("SHIM_TIMEOUT is wrong; expected a duration such as")
 
 
 def test_the_command_line_wins_over_the_environment() -> None:

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 import trustme
@@ -194,7 +194,7 @@ def test_no_attempt_outlives_its_time(serve: Callable[..., Server], act: Act) ->
     started_at = time.monotonic()
     result = send(server.url, 0.5)
     assert result.result is Result.UNDELIVERED
-    assert result.reason.startswith("No answer within 0.5 s")
+    assert result.reason == "No answer in time."
     assert time.monotonic() - started_at < 5
 
 
@@ -212,6 +212,24 @@ def test_200_with_rubbish(serve: Callable[..., Server]) -> None:
 def test_an_endless_body_is_not_read(serve: Callable[..., Server]) -> None:
     result = send(serve(endless).url)
     assert (result.result, result.status) == (Result.REFUSED, 418)
+
+
+def test_what_was_never_sent_is_not_taken_for_delivered(
+    serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Name resolution that hangs: the 400 of the next attempt is a true refusal."""
+    server = serve(status(400, "run uuid x is invalid or expired"))
+    real, hung = socket.getaddrinfo, threading.Event()
+
+    def getaddrinfo(*args: Any, **kwargs: Any) -> Any:
+        if not hung.is_set():
+            hung.set()
+            threading.Event().wait(30)
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    monkeypatch.setattr("shim.delivery.CONNECT_TIMEOUT", -14.5)  # with 15 s for the answer: 0.5 s
+    assert send(server.url).result is Result.REFUSED
 
 
 def test_running_out_of_time_does_not_hide_the_reason(

@@ -101,6 +101,27 @@ def test_a_script_that_deletes_itself_and_goes_away(shim: Shim, script: Write) -
     assert run.errors == ["gone"]
 
 
+def test_a_script_that_puts_a_fifo_in_its_place(shim: Shim, script: Write) -> None:
+    """Nothing of the script is opened once it has ended: its volume may hang by then."""
+    run = shim.run(script('#!/bin/sh\nrm -f "$0"; mkfifo "$0"; echo gone >&2; exit 1\n'))
+    assert run.errors == ["gone"]
+
+
+def test_a_deleted_working_directory(shim: Shim, script: Write, tmp_path: Path) -> None:
+    (tmp_path / "gone").mkdir()
+    prefix = ["sh", "-c", f'cd {tmp_path}/gone && rmdir {tmp_path}/gone && exec "$@"', "sh"]
+    path = script("#!/bin/sh\necho failed >&2; exit 1\n")
+    own = "import sys; sys.path.insert(0, sys.argv.pop(1)); from shim.__main__ import main; main()"
+    process = subprocess.run(
+        [*prefix, sys.executable, "-c", own, str(Path(__file__).parent.parent), path],
+        env=shim.environ,
+        capture_output=True,
+        check=False,
+    )
+    assert process.returncode == 0, process.stderr
+    assert shim.receiver.stored is not None and shim.receiver.stored[1][-1] == "failed"
+
+
 @pytest.mark.parametrize("name", ["TERM", "USR1", "HUP"])
 def test_a_script_that_signals_its_parent(shim: Shim, script: Write, name: str) -> None:
     run = shim.run(script(f"#!/bin/sh\nkill -{name} $PPID\nexec sleep 1000\n"))

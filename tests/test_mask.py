@@ -140,6 +140,14 @@ def test_a_trace_is_masked_in_the_report_and_the_log_line_of_khshim(
     assert b"correct horse" in run.stderr  # the script's own output stays as it is
 
 
+def test_a_secret_in_a_wrong_setting_is_masked_whole(shim: Shim) -> None:
+    value = "x" * 70 + " supersecretvalue123456 'open"
+    env = {"DB_PASSWORD": "supersecretvalue123456", "SHIM_SCRIPT": "a", "SHIM_ARGS": value}
+    run = shim.run(env=env)
+    assert run.exit_status == 78
+    assert "supers" not in run.errors[0] and "[masked]" in run.errors[0]
+
+
 def test_sentences_are_masked_too(shim: Shim) -> None:
     run = shim.run("/no/s3cret-folder/x", env={"A_SECRET": "s3cret-folder"})
     assert "s3cret" not in run.errors[0]

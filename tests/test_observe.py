@@ -241,6 +241,34 @@ def test_metrics_are_pushed_after_the_report(shim: Shim, script: Write) -> None:
         ), result.stderr  # 3: style, which the script's own may break
 
 
+@pytest.mark.parametrize("line", ["x { , = 1 }", "a{b=", "\\", "é 1 1 1 1"])
+def test_no_line_in_the_metrics_file_changes_the_verdict(
+    shim: Shim, script: Write, line: str
+) -> None:
+    path = script(f"#!/bin/sh\necho '{line}' > $SHIM_METRICS_FILE\n")
+    with Gateway() as gateway:
+        run = shim.run(path, env={"SHIM_PUSHGATEWAY_URL": gateway.url})
+    assert run.ok and run.exit_status == 0
+
+
+def test_many_bad_lines_hold_up_nothing(shim: Shim, script: Write) -> None:
+    path = script("#!/bin/sh\nyes 'bad line here' | head -c 900000 > $SHIM_METRICS_FILE\n")
+    with Gateway() as gateway:
+        run = shim.run(path, env={"SHIM_PUSHGATEWAY_URL": gateway.url})
+    assert run.ok
+    events = [entry["event"] for entry in run.log]
+    assert events.count("metrics_failed") == 11
+    assert events.index("report_accepted") < events.index("metrics_failed")
+
+
+def test_stderr_is_counted_with_errors_from_both(shim: Shim, script: Write) -> None:
+    path = script("#!/bin/sh\necho out; echo err >&2; exit 1\n")
+    with Gateway() as gateway:
+        env = {"SHIM_PUSHGATEWAY_URL": gateway.url, "SHIM_ERRORS_FROM": "both"}
+        shim.run(path, env=env)
+    assert samples(gateway.pushed[0][2])["khshim_stderr_lines"] == 1
+
+
 def test_metrics_are_served_while_it_runs(shim: Shim, script: Write) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]

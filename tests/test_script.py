@@ -57,6 +57,9 @@ def test_windows_line_endings(script: Write) -> None:
     assert has_windows_line_endings(script("#!/bin/sh\r\nls\r\n"))
     assert not has_windows_line_endings(script("#!/bin/sh\nls\r\n"))
     assert not has_windows_line_endings("/no/such/file")
+    # Python takes them.
+    assert not has_windows_line_endings(script("import os\r\n", "check.py"))
+    assert not has_windows_line_endings(script("#!/usr/bin/python3 -s\r\n", "check"))
 
 
 def test_a_binary_is_not_given_to_a_shell(script: Write) -> None:

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -46,6 +48,19 @@ def test_json_alone(script: Write, server: str, text: str, status: int) -> None:
     assert report["OK"] is (status == 0)
     assert report["Errors"] == ([] if status == 0 else ["a 'b'" if server == "v2" else 'a "b"'])
     assert result.stderr == ""
+
+
+def test_a_module_named_like_khshim_is_not_imported(
+    script: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    script("raise SystemExit('the wrong one')\n", "shim.py")
+    path = script("#!/bin/sh\nexit 0\n")
+    command = Path(sys.executable).parent / "khshim"
+    result = subprocess.run(
+        [command, "try", "--json", path], capture_output=True, env=base_environ()
+    )
+    assert result.returncode == 0, result.stderr
 
 
 def test_a_hanging_script(script: Write) -> None:

@@ -1,0 +1,43 @@
+"""The event loop by itself, where only its own process can be late."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from shim.budget import Budget
+from shim.config import Settings
+from shim.outcome import Ending
+from shim.signals import RECORDED, SignalInbox
+from shim.sink import Sink
+from shim.spawn import spawn
+from shim.supervise import Stream, Supervisor
+from tests.conftest import wait_until_gone
+from tests.test_config import GOOD
+
+
+@pytest.fixture
+def inbox() -> Iterator[SignalInbox]:
+    handlers = {signum: signal.getsignal(signum) for signum in RECORDED}
+    yield SignalInbox()
+    signal.set_wakeup_fd(-1)
+    for signum, handler in handlers.items():
+        signal.signal(signum, handler)
+
+
+def test_a_script_that_ended_in_time_passes_however_late_khshim_is(
+    script: Callable[..., str], inbox: SignalInbox
+) -> None:
+    """As in a container that was frozen, or has no CPU time left."""
+    settings = Settings({**GOOD, "KH_CHECK_RUN_DEADLINE": str(time.time() + 60)})
+    past = time.monotonic() - 100  # a budget that was over long ago
+    budget = Budget(settings, unix_now=time.time(), monotonic_now=past)
+    child = spawn([script("#!/bin/sh\nexit 0\n")], {"PATH": "/bin"})
+    wait_until_gone(child.pid)
+    sink = Sink(2)
+    streams = [Stream(fd, sink, lambda data: None) for fd in (child.stdout, child.stderr)]
+    outcome = Supervisor(child, streams, inbox, budget, 5.0, lambda signum: None).run()
+    assert (outcome.ending, outcome.exit_status, outcome.stopped_by) == (Ending.EXITED, 0, None)
