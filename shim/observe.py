@@ -37,7 +37,7 @@ def _harmless(
 ) -> Callable[Concatenate[Observer, P], None]:
     """Make a method log what goes wrong in it instead of raising it."""
 
-    def guarded(self: Observer, *args: P.args, **kwargs: P.kwargs) -> None:
+    def guarded(self: Observer, /, *args: P.args, **kwargs: P.kwargs) -> None:
         try:
             method(self, *args, **kwargs)
         except Exception as error:
