@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,23 +15,27 @@ FORWARDED = TERMINATING | {signal.SIGUSR1, signal.SIGUSR2}
 RECORDED = FORWARDED | {signal.SIGCHLD}
 
 
-def _record(signum: int, frame: "FrameType | None") -> None:
-    """Do nothing: the interpreter has already written `signum` to the wake-up pipe."""
-
-
 class SignalInbox:
     """Records the signals of RECORDED from its creation on.
 
     `fd` becomes readable when one has arrived; `take` returns what has. Inherited
     blocked signals are unblocked, since a blocked SIGTERM would never be seen.
+    `last_child_at` is when the last child ended, on the monotonic clock: a short
+    script may have ended while khshim was still importing.
     """
 
     def __init__(self) -> None:
         self.fd, self._writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self.last_child_at: float | None = None
         signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
         for signum in RECORDED:
-            signal.signal(signum, _record)
+            signal.signal(signum, self._record)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+    def _record(self, signum: int, frame: "FrameType | None") -> None:
+        """Note the time only: the interpreter has already written to the wake-up pipe."""
+        if signum == signal.SIGCHLD:
+            self.last_child_at = time.monotonic()
 
     def take(self) -> "list[signal.Signals]":
         """Return the signals that have arrived since the last call, in order."""

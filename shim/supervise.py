@@ -76,7 +76,9 @@ class Supervisor:
                 signum = None if self._exited else self._escalation.due(time.monotonic())
                 if signum is not None:
                     self._signal_group(signum)
-        ended_at = time.monotonic()
+        ended_at = self._inbox.last_child_at if self._exited else None
+        if ended_at is None:
+            ended_at = time.monotonic()
         # The unreaped leader still holds the group's id, so it cannot be anyone else's.
         self._signal_group(signal.SIGKILL)
         if os.getpid() == 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 
@@ -26,6 +27,20 @@ def inbox() -> Iterator[SignalInbox]:
     signal.set_wakeup_fd(-1)
     for signum, handler in handlers.items():
         signal.signal(signum, handler)
+
+
+def test_the_end_is_when_it_ended_and_not_when_it_was_seen(
+    script: Callable[..., str], inbox: SignalInbox
+) -> None:
+    """A short script may end while khshim is still importing."""
+    settings = Settings({**GOOD, "KH_CHECK_RUN_DEADLINE": str(time.time() + 60)})
+    budget = Budget(settings, unix_now=time.time(), monotonic_now=time.monotonic())
+    child = spawn([script("#!/bin/sh\nexit 0\n")], {"PATH": "/bin"})
+    wait_until_gone(child.pid)
+    threading.Event().wait(1.0)  # so late khshim comes to look
+    streams = [Stream(fd, Sink(2), lambda data: None) for fd in (child.stdout, child.stderr)]
+    outcome = Supervisor(child, streams, inbox, budget, 5.0, lambda signum: None).run()
+    assert 0 < outcome.duration < 1.0
 
 
 def test_a_script_that_ended_in_time_passes_however_late_khshim_is(
