@@ -167,7 +167,9 @@ class _Run:
                 logging.WARNING,
             )
         memory = memory_cgroup()
-        kills_before = memory.kills() if memory else 0
+        # A container's cgroup begins with it. A script may have been killed by now already,
+        # so only in a cgroup shared with others is the count so far not its own.
+        kills_before = memory.kills() if memory and os.getpid() != 1 else 0
         output = ScriptOutput(merged=settings.errors_from == "both")
         sinks = self._script_sinks()
         outcome = Supervisor(
