@@ -21,7 +21,7 @@ from shim.delivery_result import Result
 from shim.escalation import StoppedBy
 from shim.log import open_log
 from shim.mask import masker
-from shim.memory import MemoryCgroup, memory_cgroup
+from shim.memory import MemoryCgroup
 from shim.observe import Observer
 from shim.outcome import Ending, Outcome
 from shim.patience import Patience
@@ -166,10 +166,6 @@ class _Run:
                 "KH_CHECK_RUN_DEADLINE is not set: the script runs without a deadline.",
                 logging.WARNING,
             )
-        memory = memory_cgroup()
-        # A container's cgroup begins with it. A script may have been killed by now already,
-        # so only in a cgroup shared with others is the count so far not its own.
-        kills_before = memory.kills() if memory and os.getpid() != 1 else 0
         output = ScriptOutput(merged=settings.errors_from == "both")
         sinks = self._script_sinks()
         outcome = Supervisor(
@@ -191,7 +187,8 @@ class _Run:
             sink.close()
         self._was_told_to_stop = outcome.stopped_by is StoppedBy.SIGNAL
         hints = []
-        if memory and memory.kills() > kills_before:
+        memory = self._begun.memory
+        if memory and memory.kills() > self._begun.kills_before:
             hints.append(_killed_for_memory(memory))
             log("killed_for_memory", hints[0], logging.WARNING)
         if self._begun.has_windows_line_endings:

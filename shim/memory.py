@@ -1,20 +1,17 @@
 """What the kernel says of the memory limit: cgroup v1 and v2, cgroups(7)."""
 
-from __future__ import annotations
-
-from typing import NamedTuple
-
 ROOT = "/sys/fs/cgroup"
 # v1 shows "no limit" as a number of this size (PAGE_COUNTER_MAX).
 UNLIMITED = 1 << 60
 
 
-class MemoryCgroup(NamedTuple):
+class MemoryCgroup:
     """The files of the memory cgroup of this process."""
 
-    events: str
-    limit: str
-    peak: str
+    def __init__(self, events: str, limit: str, peak: str) -> None:
+        self.events = events
+        self.limit = limit
+        self.peak = peak
 
     def kills(self) -> int:
         """Return how many processes were killed for memory, 0 where it cannot be read."""
@@ -23,16 +20,16 @@ class MemoryCgroup(NamedTuple):
                 return int(line.split()[1])
         return 0
 
-    def limit_bytes(self) -> int | None:
+    def limit_bytes(self) -> "int | None":
         """Return the limit, None where there is none or it cannot be read."""
         return _number(self.limit)
 
-    def peak_bytes(self) -> int | None:
+    def peak_bytes(self) -> "int | None":
         """Return the most that was used at a time, None where it cannot be read."""
         return _number(self.peak)
 
 
-def memory_cgroup() -> MemoryCgroup | None:
+def memory_cgroup() -> "MemoryCgroup | None":
     """Return this process's memory cgroup, or None where none can be seen.
 
     In a container /proc/self/cgroup may name a path of the host, while the
@@ -59,7 +56,7 @@ def memory_cgroup() -> MemoryCgroup | None:
     return None
 
 
-def _number(path: str) -> int | None:
+def _number(path: str) -> "int | None":
     text = _read(path).strip()
     return int(text) if text.isdecimal() and int(text) < UNLIMITED else None
 

@@ -4,6 +4,7 @@ Nothing that is imported here may be slow to import: the script waits for it.
 """
 
 import errno
+import os
 import time
 
 from shim import script
@@ -18,6 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from shim.memory import MemoryCgroup
     from shim.metrics_file import MetricsFile
     from shim.readiness import Wait
     from shim.signals import SignalInbox
@@ -28,6 +30,7 @@ class Start:
 
     `child` is None where the script was not started: because settings are wrong
     (`settings.problems`), or for the reason that the sentence `obstacle` gives.
+    `memory` is this process's cgroup, with `kills_before` the script.
     `wait` is what came of waiting for the server, and `metrics_file` is where the
     script writes metrics of its own, each where that was asked for.
     """
@@ -40,6 +43,8 @@ class Start:
         self.child: Child | None = None
         self.obstacle = ""
         self.has_windows_line_endings = False
+        self.memory: MemoryCgroup | None = None
+        self.kills_before = 0
         self.wait: Wait | None = None
         self.metrics_file: MetricsFile | None = None
         self.take_the_time()
@@ -50,6 +55,17 @@ class Start:
         self.budget = Budget(
             self.settings, unix_now=self.unix_now, monotonic_now=self.monotonic_now
         )
+
+    def look_at_memory(self) -> None:
+        """Note how many were killed for memory, at once: the script may be the next.
+
+        A container's cgroup begins with it, so that for PID 1 all of them count.
+        """
+        from shim.memory import memory_cgroup  # the script does not wait for this import
+
+        self.memory = memory_cgroup()
+        if self.memory is not None and os.getpid() != 1:
+            self.kills_before = self.memory.kills()
 
     def terminate_at_unix(self) -> "float | None":
         """Return the unix time of the script's SIGTERM."""
@@ -103,6 +119,8 @@ def start(environ: "Mapping[str, str]", command: "Sequence[str]", inbox: "Signal
         )
     except script.StartError as error:
         begun.obstacle = str(error)
+    else:
+        begun.look_at_memory()
     return begun
 
 
