@@ -7,14 +7,11 @@ runs, the exit status is the report, and these variables are withheld.
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterable
 
 from shim.config import Settings
 from shim.delivery_result import Result
-from shim.log import silent
 from shim.mask import masker
-from shim.patience import Patience
 from shim.report import PASSED, Editor, Report, failure, lines_of
 
 
@@ -46,7 +43,7 @@ def deadline() -> float | None:
 
 
 def _report(report: Report | list[str]) -> None:
-    from shim.delivery import deliver, time_to_deliver  # `import shim.client` stays quick
+    from shim.delivery import deliver_quietly  # `import shim.client` stays quick
 
     settings = Settings(os.environ)
     if settings.endpoint is None:
@@ -58,9 +55,6 @@ def _report(report: Report | list[str]) -> None:
     if isinstance(report, list):
         editor = Editor(settings.endpoint.server, masker(os.environ, settings.mask))
         report = failure([], editor, lines_of(report))
-    now = time.monotonic()
-    left = None if settings.deadline is None else settings.deadline - time.time()
-    patience = Patience(time_to_deliver(None if left is None else now + left, now))
-    delivery = deliver(settings.endpoint, report.body(), patience, silent)
+    delivery = deliver_quietly(settings.endpoint, report.body(), settings.deadline)
     if delivery.result not in (Result.ACCEPTED, Result.ASSUMED):
         raise ReportError(f"The report was {delivery.result.value}. {delivery.reason}")

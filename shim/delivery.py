@@ -8,7 +8,7 @@ import time
 
 from shim.answers import GATEWAY, Step, meaning, retry_after
 from shim.delivery_result import Delivery, Result
-from shim.log import Log
+from shim.log import Log, silent
 from shim.patience import Patience
 from shim.post import CONNECT_TIMEOUT, Answer, Lost, post
 from shim.protocol import ANSWER_TIMEOUT, Endpoint
@@ -71,6 +71,13 @@ def deliver(endpoint: Endpoint, body: bytes, patience: Patience, log: Log) -> De
         )
         patience.wait(delay)
     return Delivery(Result.UNDELIVERED, attempts, status, reason)
+
+
+def deliver_quietly(endpoint: Endpoint, body: bytes, deadline: float | None) -> Delivery:
+    """Deliver without a log, and whatever signals come, by a `deadline` in unix time."""
+    now = time.monotonic()
+    until = None if deadline is None else now + deadline - time.time()
+    return deliver(endpoint, body, Patience(time_to_deliver(until, now)), silent)
 
 
 def _attempt(endpoint: Endpoint, body: bytes, patience: Patience) -> Answer | Lost:

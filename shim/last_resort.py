@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import time
 import traceback
 from collections.abc import Mapping
 from datetime import datetime, timezone
@@ -64,18 +63,13 @@ def _write(event: str, message: str, details: str = "") -> None:
 def _report(sentence: str, environ: Mapping[str, str]) -> None:
     # Here and not above: one of these may be what has failed.
     from shim.config import Settings
-    from shim.delivery import deliver, time_to_deliver
-    from shim.log import silent
+    from shim.delivery import deliver_quietly
     from shim.mask import masker
-    from shim.patience import Patience
     from shim.report import Editor, failure
 
     settings = Settings(environ)
     if settings.endpoint is None:
         return
-    now = time.monotonic()
-    left = None if settings.deadline is None else settings.deadline - time.time()
     report = failure([sentence], Editor(settings.endpoint.server, masker(environ, settings.mask)))
-    patience = Patience(time_to_deliver(None if left is None else now + left, now))
-    delivery = deliver(settings.endpoint, report.body(), patience, silent)
+    delivery = deliver_quietly(settings.endpoint, report.body(), settings.deadline)
     _write("report", f"{delivery.result.value}: {delivery.reason}")
