@@ -124,9 +124,7 @@ class RunMetrics(Collector):
 
     def push(self, url: str, patience: Patience) -> str:
         """Push to a Pushgateway within `patience`; return "" or why it did not work."""
-        outcome = [f"no answer within {PUSH_TIMEOUT:.0f} s"]
-        patience.call(lambda: outcome.append(self._push(url)), patience.left())
-        return outcome[-1]
+        return patience.ask(lambda: self._push(url), f"no answer within {PUSH_TIMEOUT:.0f} s")
 
     def _push(self, url: str) -> str:
         try:

@@ -71,6 +71,12 @@ class Patience:
         self.wait(seconds, reader)
         os.close(reader)
 
+    def ask(self, work: Callable[[], str], otherwise: str) -> str:
+        """Return what `work` does, called as by `call`, or `otherwise` if time is up first."""
+        outcome = [otherwise]
+        self.call(lambda: outcome.append(work()), self.left())
+        return outcome[-1]
+
     def _take_signals(self) -> None:
         if self._inbox is None:
             return

@@ -12,9 +12,7 @@ QUIT_TIMEOUT = 1.0
 
 def quit_sidecar(url: str, patience: Patience) -> str:
     """POST to `url` once, within `patience`; return "" or why it did not work."""
-    outcome = [f"no answer within {QUIT_TIMEOUT:.0f} s"]
-    patience.call(lambda: outcome.append(_post(url)), patience.left())
-    return outcome[-1]
+    return patience.ask(lambda: _post(url), f"no answer within {QUIT_TIMEOUT:.0f} s")
 
 
 def _post(url: str) -> str:

@@ -42,17 +42,12 @@ def wait_for_server(
     patience = Patience(started_at + limit, inbox, 0.0, stopped_by.append)
     reason = "there was no time to try"
     while patience.left() > 0:
-        reason = _try_within(endpoint.url, patience)
+        late = f"no answer within {patience.left():.1f} s"
+        reason = patience.ask(lambda: _try_to_connect(endpoint.url), late)
         if not reason:
             break
         patience.wait(PAUSE)
     return Wait(time.monotonic() - started_at, reason, stopped_by[0] if stopped_by else None)
-
-
-def _try_within(url: str, patience: Patience) -> str:
-    outcome = [f"no answer within {patience.left():.1f} s"]
-    patience.call(lambda: outcome.append(_try_to_connect(url)), patience.left())
-    return outcome[-1]
 
 
 def _try_to_connect(url: str) -> str:
