@@ -6,6 +6,7 @@ script is running meanwhile.
 
 from __future__ import annotations
 
+import gc
 import importlib
 import logging
 import os
@@ -49,11 +50,10 @@ SHORTEST_GRACE = 1.0
 def finish(begun: Start, inbox: SignalInbox) -> int:
     """See the script to its end, report, and return khshim's exit status."""
     preload = threading.Thread(target=_preload, daemon=True)
-    if begun.child is not None:
-        try:
-            preload.start()
-        except RuntimeError:
-            pass  # the limit on processes is reached: it is imported when it is needed
+    try:
+        preload.start()
+    except RuntimeError:
+        gc.enable()  # the limit on processes is reached: it is imported when it is needed
     run = _Run(begun, inbox)
     report, status = run.report_or_bug()
     if preload.ident is not None:
@@ -67,8 +67,12 @@ def _preload() -> None:
     """Import what delivers, in the script's shadow."""
     try:
         importlib.import_module("shim.delivery")
+        importlib.import_module("encodings.idna")  # what a host's name is encoded with
     except Exception:
         pass  # it will fail again where it is needed, and be told there
+    finally:
+        gc.freeze()  # or the next collection would look at all of it
+        gc.enable()
 
 
 class _Run:
