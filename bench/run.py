@@ -7,6 +7,7 @@ speed drifts treats all alike. What counts are the ratios. Writes docs/BENCHMARK
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import platform
 import re
@@ -21,32 +22,14 @@ from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import shim
+from peers import CURL_AT_THE_END, OFFICIAL_STYLE, SAME_LIBRARIES, SMALL_PARENT, SPAWN, wrappers
+
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "docs" / "BENCHMARKS.md"
 SIGNAL_FD = 9  # a script says "here I am" by writing to this descriptor
 GIBIBYTE = 2**30
-
-OFFICIAL_STYLE = """
-import json, os, subprocess, urllib.request
-result = subprocess.run([{script!r}], capture_output=True)
-report = {{"OK": result.returncode == 0, "Errors": [] if result.returncode == 0 else ["failed"]}}
-request = urllib.request.Request(
-    os.environ["KH_REPORTING_URL"], json.dumps(report).encode(),
-    {{"Content-Type": "application/json", "kh-run-uuid": os.environ["KH_RUN_UUID"]}})
-urllib.request.urlopen(request).read()
-"""
-CURL_AT_THE_END = """
-"$1"
-curl -s -H 'Content-Type: application/json' -H "kh-run-uuid: $KH_RUN_UUID" \
-    -d '{"OK": true, "Errors": []}' "$KH_REPORTING_URL"
-"""
-
-SMALL_PARENT = """
-import os, sys
-quiet = [(os.POSIX_SPAWN_DUP2, 2, 1)]
-pid = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ, file_actions=quiet)
-print(os.wait4(pid, 0)[2].ru_maxrss)
-"""
+IMAGE = "localhost/khshim:" + shim.__version__
 
 
 class Server:
@@ -161,15 +144,18 @@ class Bench:
 
     def time_to_script(self) -> None:
         first = self.script("first.sh", f"echo >&{SIGNAL_FD}")
-        bare = {"bare interpreter, whole run": [self.python, "-I", "-c", "pass"]}
-        floor = self.interleaved
+        isolated = [self.python, "-I", "-c"]
+        bare = {"bare interpreter, whole run": [*isolated, "pass"]}
         imports = (
             "import urllib3, pythonjsonlogger.json, subprocess;"
             f"subprocess.run([{first!r}], close_fds=False)"
         )
         commands = {
             "khshim": [self.khshim, first],
-            "importing urllib3 and the logger first": [self.python, "-I", "-c", imports],
+            "an interpreter that only starts the script": [*isolated, SPAWN, first],
+            "the same after `import signal`": [*isolated, f"import signal; {SPAWN}", first],
+            "the same after `import _signal`": [*isolated, f"import _signal; {SPAWN}", first],
+            "importing urllib3 and the logger first": [*isolated, imports],
             "the script alone": [first],
             **{name: [*command, first] for name, command in wrappers().items()},
         }
@@ -179,7 +165,7 @@ class Bench:
                 return self.wall(command)
             return self.until_first_instruction(command)
 
-        results = floor(measure, {**bare, **commands})
+        results = self.interleaved(measure, {**bare, **commands})
         base = results["bare interpreter, whole run"]
         rows = [(name, ms(value), f"{value / base:.2f}") for name, value in results.items()]
         self.table("1. Time to the script's first instruction", "command|ms|ratio", rows)
@@ -192,6 +178,7 @@ class Bench:
             script = self.script(f"run{seconds}.sh", f"sleep {seconds}" if seconds else ":")
             official = self.work / f"official{seconds}.py"
             official.write_text(OFFICIAL_STYLE.format(script=script))
+            same_libraries = [self.python, "-I", "-c", SAME_LIBRARIES]
             results = self.interleaved(
                 self.wall,
                 {
@@ -199,6 +186,7 @@ class Bench:
                     "the script alone": [script],
                     "khshim": [self.khshim, script],
                     "official-style Python check": [self.python, "-I", str(official)],
+                    "urllib3 and the logger, and nothing else": [*same_libraries, script],
                     "bash and curl": ["bash", "-c", CURL_AT_THE_END, "bash", script],
                 },
             )
@@ -217,8 +205,13 @@ class Bench:
                 ratio = (results["khshim"] - alone) / bare
                 self.say(f"\nOverhead / bare: **{ratio:.2f}** (at most 1.5).")
             else:
-                ratio = results["khshim"] / results["official-style Python check"]
-                self.say(f"\nkhshim / official-style Python check: **{ratio:.2f}** (at most 1.25).")
+                official_time = results["official-style Python check"]
+                floor = results["urllib3 and the logger, and nothing else"]
+                self.say(
+                    "\nkhshim / official-style Python check:"
+                    f" **{results['khshim'] / official_time:.2f}** (at most 1.25). The same with urllib3"
+                    f" and the logger, and nothing else: {floor / official_time:.2f}."
+                )
 
     def throughput(self) -> None:
         rows = []
@@ -405,6 +398,65 @@ class Bench:
             f" {statistics.quantiles(arrivals)[2]:.2f} s; at most {worst} in any 100 ms."
         )
 
+    def image(self) -> None:
+        built = subprocess.run(
+            [ROOT / "tests" / "image" / "prepare"], capture_output=True, check=False
+        )
+        if built.returncode:
+            self.say(f"\n## 8. Image\n\nNot measured: {built.stderr.decode().strip()}")
+            return
+        podman = [
+            "podman",
+            "--storage-driver",
+            "overlay",
+            "--runtime",
+            shutil.which("runc") or "runc",
+        ]
+        inspect = [*podman, "image", "inspect", "--format={{.Size}}"]
+        names = ("localhost/khshim-base", "localhost/khshim-bare", IMAGE)
+        base, bare, whole = (
+            int(subprocess.run([*inspect, name], capture_output=True, check=True).stdout)
+            for name in names
+        )
+        folder = self.work / "checks"
+        folder.mkdir()
+        script = folder / "now.sh"
+        script.write_text("#!/bin/bash\necho now=$EPOCHREALTIME\n")
+        for path, mode in ((folder, 0o755), (script, 0o755)):
+            path.chmod(mode)
+        run = [*podman, "run", "--rm", "--network=host", "--ulimit=nofile=1024:1024",
+               "--ulimit=nproc=4096:4096", f"--volume={folder}:/checks:ro"]  # fmt: skip
+        run += [f"--env={name}={value}" for name, value in self.server.environ().items()
+                if name.startswith("KH_")]  # fmt: skip
+        python = "/opt/khshim/bin/python"
+
+        def until_first_instruction(command: list[str]) -> float:
+            started_at = time.time()
+            result = subprocess.run(command, capture_output=True, check=True)
+            [now] = re.findall(rb"now=([0-9.]+)", result.stdout)
+            return float(now) - started_at
+
+        results = self.interleaved(
+            until_first_instruction,
+            {
+                "khshim": [*run, IMAGE, "now.sh"],
+                "the script alone": [*run, "--entrypoint=/checks/now.sh", IMAGE],
+                "an interpreter that only starts the script": [
+                    *run, f"--entrypoint={json.dumps([python, '-I', '-c', SPAWN])}", IMAGE, "/checks/now.sh",
+                ],
+            },
+        )  # fmt: skip
+        alone = results["the script alone"]
+        self.table(
+            "8. Image: from `podman run` to the script's first instruction",
+            "the container runs|ms|ratio|beyond the script alone, ms",
+            [(n, ms(v), f"{v / alone:.2f}", ms(v - alone)) for n, v in results.items()],
+        )
+        self.say(
+            f"\nkhshim adds **{(bare - base) / 1e6:.2f} MB** to its base"
+            f" ({(whole - base) / 1e6:.1f} MB with bash, curl and the CA certificates)."
+        )
+
     def instructions(self) -> None:
         valgrind = shutil.which("valgrind")
         if valgrind is None:
@@ -418,6 +470,7 @@ class Bench:
             "bare interpreter": ["-I", "-c", "pass"],
             "khshim, a script of 0 ms": ["-I", self.khshim, script],
             "official-style Python check": ["-I", str(official)],
+            "urllib3 and the logger, and nothing else": ["-I", "-c", SAME_LIBRARIES, script],
         }.items():
             result = subprocess.run(
                 [valgrind, "--tool=callgrind", "--callgrind-out-file=/dev/null", self.python, *command],
@@ -434,16 +487,6 @@ class Bench:
             "command|millions|ratio",
             rows,
         )
-
-
-def wrappers() -> dict[str, list[str]]:
-    candidates = {
-        "timeout": ["timeout", "60"],
-        "tini": ["tini", "-s", "--"],
-        "dumb-init": ["dumb-init", "--"],
-        "bash": ["bash", "-c", '"$0"'],
-    }
-    return {name: command for name, command in candidates.items() if shutil.which(command[0])}
 
 
 def proportional_memory(pid: int) -> int:
@@ -498,7 +541,7 @@ def main() -> int:
     )
     measurements = [
         bench.time_to_script, bench.whole_run, bench.throughput, bench.memory, bench.idle, bench.exactness,
-        bench.scale, bench.instructions,
+        bench.scale, bench.image, bench.instructions,
     ]  # fmt: skip
     for measurement in measurements:
         if not options.only or measurement.__name__ in options.only.split(","):

@@ -42,7 +42,6 @@ class Sink:
     def __init__(self, fd: int) -> None:
         self.fd = fd
         self.pending = bytearray()
-        self.dropped = 0
         self.at_line_start = True
         self._own_fd = _open_anew(fd)
         self._poll = select.poll()
@@ -57,9 +56,7 @@ class Sink:
         if not self.pending:
             data = data[self._write_now(data) :]
         if data and not self._broken:
-            room = PENDING_LIMIT - len(self.pending)
-            self.pending += data[:room]
-            self.dropped += max(len(data) - room, 0)
+            self.pending += data[: PENDING_LIMIT - len(self.pending)]
 
     def write_line(self, line: bytes) -> None:
         """Write a line of khshim's own, beginning it on a line of its own."""

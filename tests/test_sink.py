@@ -64,8 +64,7 @@ def test_what_nobody_reads_is_bounded(pipe: tuple[int, int]) -> None:
     sink = Sink(writer)
     for _ in range(10):
         sink.write(b"x" * 1_000_000)
-    assert len(sink.pending) <= PENDING_LIMIT
-    assert sink.dropped > 0
+    assert len(sink.pending) == PENDING_LIMIT
     sink.drain(0.01)  # does not wait for ever
 
 

@@ -56,7 +56,10 @@ class Cluster:
         command = [*PODMAN, "run", "--rm", *LIMITS, f"--name={self.name}"]
         command += [f"--env={name}={value}" for name, value in variables.items()]
         command += [*options, image, *args]
-        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        # conmon(8) leaves a file "oom" in its working directory.
+        return subprocess.Popen(
+            command, cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
 
     def run(self, *args: str, **options: Any) -> tuple[bool, list[str]]:
         """Run a container to its end and return the report."""
