@@ -34,9 +34,9 @@ class Sink:
     """One output descriptor; writes what it can at once and keeps the rest pending.
 
     A reader that stalls or goes away must not stop the report. The descriptor's own
-    O_NONBLOCK flag is left alone, since other processes share it: a pipe is opened
-    anew through /proc, and where that cannot be had only SAFE_WRITE bytes at a time
-    are written, after poll said that there is room.
+    O_NONBLOCK flag is left alone, since other processes share it: a pipe or terminal
+    is opened anew through /proc, and where that cannot be had only SAFE_WRITE bytes at
+    a time are written, after poll said that there is room.
     """
 
     def __init__(self, fd: int) -> None:
@@ -102,10 +102,12 @@ class Sink:
 
 
 def _open_anew(fd: int) -> int | None:
-    """Return a non-blocking descriptor of the pipe behind `fd`, or None."""
+    """Return a non-blocking descriptor of the pipe or terminal behind `fd`, or None."""
     try:
-        if stat.S_ISFIFO(os.fstat(fd).st_mode):
-            return os.open(f"/proc/self/fd/{fd}", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        mode = os.fstat(fd).st_mode
+        if stat.S_ISFIFO(mode) or stat.S_ISCHR(mode):
+            flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+            return os.open(f"/proc/self/fd/{fd}", flags)
     except OSError:
         pass
     return None
