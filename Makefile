@@ -56,7 +56,7 @@ fuzz: $(VENV)/.khshim-dev ## Fuzz the way from a script's bytes to the report
 	@echo "Corpus: $$(ls build/corpus tests/fuzz/corpus | grep -c .) inputs"
 
 audit: $(VENV)/.khshim-dev ## Look for known vulnerabilities in what the image installs
-	$(BIN)/pip-audit --disable-pip --require-hashes -r requirements.txt
+	$(BIN)/pip-audit --strict --disable-pip --require-hashes -r requirements.txt
 
 image: ## Build the image
 	$(DOCKER) build --tag khshim:$(VERSION) --build-arg VERSION=$(VERSION) \

@@ -11,8 +11,9 @@ from shim.memory import MemoryCgroup
 class Usage(NamedTuple):
     """CPU time of the script and all its reaped descendants in seconds, and memory in bytes.
 
-    `peak_memory` is the largest single process's (ru_maxrss, getrusage(2)),
-    `cgroup_peak_memory` the whole container's, None where it cannot be read.
+    `peak_memory` is the largest single process's (ru_maxrss, getrusage(2)), and never
+    less than khshim's own at the spawn, since it includes what a process was before
+    its exec. `cgroup_peak_memory` is the whole container's, None where it cannot be read.
     """
 
     cpu_seconds: float
