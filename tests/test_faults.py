@@ -111,9 +111,9 @@ def test_a_deleted_working_directory(shim: Shim, script: Write, tmp_path: Path) 
     (tmp_path / "gone").mkdir()
     prefix = ["sh", "-c", f'cd {tmp_path}/gone && rmdir {tmp_path}/gone && exec "$@"', "sh"]
     path = script("#!/bin/sh\necho failed >&2; exit 1\n")
-    own = "import sys; sys.path.insert(0, sys.argv.pop(1)); from shim.__main__ import main; main()"
+    khshim = str(Path(sys.executable).parent / "khshim")
     process = subprocess.run(
-        [*prefix, sys.executable, "-c", own, str(Path(__file__).parent.parent), path],
+        [*prefix, khshim, path],
         env=shim.environ,
         capture_output=True,
         check=False,
