@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from shim.config import Settings
 from shim.delivery_result import Result
-from shim.mask import masker
+from shim.mask import Masker
 from shim.report import PASSED, Editor, Report, failure, lines_of
 
 
@@ -53,7 +53,7 @@ def _report(report: Report | list[str]) -> None:
             " script that khshim runs, exit with a status instead, or set SHIM_PASS_CREDENTIALS."
         )
     if isinstance(report, list):
-        editor = Editor(settings.endpoint.server, masker(os.environ, settings.mask))
+        editor = Editor(settings.endpoint.server, Masker(os.environ, settings.mask))
         report = failure([], editor, lines_of(report))
     delivery = deliver_quietly(settings.endpoint, report.body(), settings.deadline)
     if delivery.result not in (Result.ACCEPTED, Result.ASSUMED):

@@ -132,9 +132,7 @@ class Settings:
             "SHIM_PASS_CREDENTIALS", _boolean, False, "true or false"
         )
         ca_file = read.parsed("SHIM_CA_FILE", _readable, None, "a PEM file this user can read")
-        self.mask = read.parsed(
-            "SHIM_MASK", _names, list[str](), "names of variables such as DB_DSN,*_URL"
-        )
+        self.mask = _names(read.text("SHIM_MASK") or "")
         self.wait_for_server = read.parsed("SHIM_WAIT_FOR_SERVER", durations.parse, 0.0, DURATION)
         self.quit_url = read.parsed("SHIM_QUIT_URL", _url, None, URL)
         self.log_level = read.parsed(
@@ -186,6 +184,7 @@ def _is_url(value: str) -> bool:
         separator != ""
         and scheme.lower() in ("http", "https")
         and host.partition(":")[0] != ""
+        and (host.startswith("[") and "]" in host if "[" in host else "]" not in host)
         and (port == "" or (port.isdecimal() and int(port) < 65536))
         and _is_token(value)
     )
@@ -237,10 +236,8 @@ def _command(value: str) -> "list[str]":
 
 
 def _names(value: str) -> "list[str]":
-    names = [name.strip() for name in value.split(",")]
-    if not all(names):
-        raise ValueError(value)
-    return names
+    # A comma too many must not turn off the masking of the rest.
+    return [name.strip() for name in value.split(",") if name.strip()]
 
 
 def _one_of(choices: "Sequence[str]") -> "Callable[[str], str]":

@@ -13,6 +13,10 @@ UNITS = (
 )
 
 
+# Go counts nanoseconds in 63 bits: 292 years.
+LONGEST = 2**63 / 1e9
+
+
 def parse_go(text: str) -> float:
     """Return the seconds in `text`, such as "90s", "1m30s" or "1.5h".
 
@@ -30,7 +34,7 @@ def parse_go(text: str) -> float:
             raise ValueError(text)
         seconds += float(number) * unit[1]
         rest = rest[len(unit[0]) :]
-    if not text:
+    if not text or seconds > LONGEST:
         raise ValueError(text)
     return seconds
 
@@ -38,7 +42,7 @@ def parse_go(text: str) -> float:
 def parse(text: str) -> float:
     """Return the seconds in `text`: Go's syntax, or a plain number of seconds."""
     if text.replace(".", "", 1).isdecimal() and text.isascii():
-        return float(text)
+        text += "s"
     return parse_go(text)
 
 

@@ -21,7 +21,7 @@ from shim.last_resort import describe, kill_group
 from shim.delivery_result import Result
 from shim.escalation import StoppedBy
 from shim.log import open_log
-from shim.mask import masker
+from shim.mask import Masker
 from shim.memory import MemoryCgroup
 from shim.observe import Observer
 from shim.outcome import Ending, Outcome
@@ -99,7 +99,7 @@ class _Run:
             **self._common_fields,
         )
         self._observer = Observer(begun, self._log)
-        self._editor = Editor(begun.server, masker(begun.environ, settings.mask))
+        self._editor = Editor(begun.server, Masker(begun.environ, settings.mask))
 
     def report_or_bug(self) -> tuple[Report, int]:
         """Return the report, and an exit status that outweighs the delivery's, or 0."""
@@ -287,6 +287,9 @@ class _Run:
                 "The report could not be delivered in time. Last: ",
             ),
         }[delivery.result]
+        time_left = self._time_left()
+        if time_left is not None and time_left < 0:
+            prefix = f"{prefix}The check's deadline had passed. "
         self._log(
             event,
             prefix + delivery.reason,
@@ -295,7 +298,7 @@ class _Run:
             attempt=delivery.attempts,
             status=delivery.status,
             latency_s=latency,
-            time_left_s=self._time_left(),
+            time_left_s=time_left,
         )
         self._observer.delivered(report, delivery, latency)
         return status

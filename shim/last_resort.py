@@ -64,12 +64,12 @@ def _report(sentence: str, environ: Mapping[str, str]) -> None:
     # Here and not above: one of these may be what has failed.
     from shim.config import Settings
     from shim.delivery import deliver_quietly
-    from shim.mask import masker
+    from shim.mask import Masker
     from shim.report import Editor, failure
 
     settings = Settings(environ)
     if settings.endpoint is None:
         return
-    report = failure([sentence], Editor(settings.endpoint.server, masker(environ, settings.mask)))
+    report = failure([sentence], Editor(settings.endpoint.server, Masker(environ, settings.mask)))
     delivery = deliver_quietly(settings.endpoint, report.body(), settings.deadline)
     _write("report", f"{delivery.result.value}: {delivery.reason}")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
+from functools import cached_property
 from urllib.parse import quote, quote_plus
 
 from shim.clean import clean
@@ -17,25 +19,53 @@ SHORTEST = 6
 MASK = "[masked]"
 
 
-def masker(environ: Mapping[str, str], more_names: Iterable[str] = ()) -> Callable[[str], str]:
-    """Return a function that replaces the secrets of `environ` in a cleaned line.
+class Masker:
+    """Replaces the secrets of `environ` in a cleaned line.
 
     A secret is the value of a variable whose name matches SECRET_NAMES or one of
     `more_names`, in upper or lower case; of a value with several lines, each line.
     It is found as it is, as a shell quotes it in a trace, URL-encoded, and
     base64-encoded, also in the middle of a longer encoded text.
     """
-    patterns = [pattern.upper() for pattern in (*SECRET_NAMES, *more_names)]
-    forms: set[str] = set()
-    for name, value in environ.items():
-        if any(fnmatchcase(name.upper(), pattern) for pattern in patterns):
-            for line in value.encode("utf-8", "surrogateescape").split(b"\n"):
-                forms.update(form for form in _forms(line.strip()) if len(form) >= SHORTEST)
-    if not forms:
-        return lambda text: text
-    # Longest first: a secret may begin like another.
-    expression = re.compile("|".join(map(re.escape, sorted(forms, key=len, reverse=True))))
-    return lambda text: expression.sub(MASK, text)
+
+    def __init__(self, environ: Mapping[str, str], more_names: Iterable[str] = ()) -> None:
+        self._environ = environ
+        self._patterns = [pattern.upper() for pattern in (*SECRET_NAMES, *more_names)]
+
+    def __call__(self, text: str) -> str:
+        forms = self._forms
+        if not forms:
+            return text
+        # A regular expression of so many alternatives would try each of them everywhere.
+        parts, kept, at = [], 0, 0
+        while at <= len(text) - SHORTEST:
+            candidates = forms.get(text[at : at + SHORTEST], ())
+            found = next((form for form in candidates if text.startswith(form, at)), None)
+            if found is None:
+                at += 1
+            else:
+                parts += [text[kept:at], MASK]
+                at = kept = at + len(found)
+        return "".join([*parts, text[kept:]])
+
+    @cached_property  # the first text that is masked, and not the script, waits for it
+    def _forms(self) -> dict[str, list[str]]:
+        """What is looked for, by its first SHORTEST characters, longest first."""
+        forms: set[str] = set()
+        for name, value in self._environ.items():
+            if any(fnmatchcase(name.upper(), pattern) for pattern in self._patterns):
+                secret = os.fsencode(value).strip()
+                lines = [line.strip() for line in secret.split(b"\n")]
+                for line in lines:
+                    forms.update(_forms(line))
+                if len(lines) > 1:
+                    forms.update(_base64_forms(secret))
+        by_beginning: dict[str, list[str]] = {}
+        # A secret may begin like another one, which is longer.
+        for form in sorted(forms, key=len, reverse=True):
+            if len(form) >= SHORTEST:
+                by_beginning.setdefault(form[:SHORTEST], []).append(form)
+        return by_beginning
 
 
 def _forms(secret: bytes) -> Iterator[str]:
@@ -50,22 +80,28 @@ def _forms(secret: bytes) -> Iterator[str]:
         yield encoded
         yield re.sub("%..", lambda escape: escape[0].lower(), encoded)
         yield encode(secret, safe="/")
-    for encoded in _base64_forms(secret):
-        yield encoded
-        yield encoded.translate({ord("+"): "-", ord("/"): "_"})
+    yield from _base64_forms(secret)
 
 
 def _base64_forms(secret: bytes) -> Iterator[str]:
-    """Return what does not change of the secret's base64 whatever stands around it.
+    """Return what does not change of the secret's base64, and base64url, whatever is around it.
 
     Three bytes become four characters, so there are three ways to begin. Tools break
     what they encode into lines of 76 or 64 characters.
     """
+    for encoded in _standard_base64_forms(secret):
+        yield encoded
+        yield encoded.translate({ord("+"): "-", ord("/"): "_"})
+
+
+def _standard_base64_forms(secret: bytes) -> Iterator[str]:
     whole = base64.b64encode(secret).decode().rstrip("=")
     yield whole
+    # A newline may follow, so that the last character is not known.
+    known = whole[: 8 * len(secret) // 6]
     for width in (76, 64):
-        if len(whole) > width:
-            yield from (whole[at : at + width] for at in range(0, len(whole), width))
+        if len(known) > width:
+            yield from (known[at : at + width] for at in range(0, len(known), width))
     for before in range(3):
         encoded = base64.b64encode(b"\0" * before + secret).decode()
         start = -(-8 * before // 6)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+from socketserver import TCPServer
 from collections.abc import Iterable, Iterator, Mapping
+from http.server import ThreadingHTTPServer
 from typing import NamedTuple
 
-from prometheus_client import CollectorRegistry, push_to_gateway, start_http_server
+from prometheus_client import CollectorRegistry, MetricsHandler, push_to_gateway
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
@@ -60,6 +62,12 @@ def families(text: str) -> tuple[list[Metric], list[BadLine]]:
         return list(text_string_to_metric_families("\n".join(good) + "\n")), bad
     except Exception as error:  # each line is good, but not with the others
         return [], [*bad, BadLine(1, str(error))]
+
+
+class _Server(ThreadingHTTPServer):
+    def server_bind(self) -> None:
+        # HTTPServer's own asks DNS for this host's full name, and waits for the answer.
+        TCPServer.server_bind(self)
 
 
 class RunMetrics(Collector):
@@ -117,7 +125,8 @@ class RunMetrics(Collector):
     def serve(self, port: int) -> str:
         """Serve /metrics until the process ends; return "" or why that cannot be."""
         try:
-            start_http_server(port, registry=self.registry)
+            server = _Server(("", port), MetricsHandler.factory(self.registry))
+            threading.Thread(target=server.serve_forever, daemon=True).start()
         except (OSError, RuntimeError) as error:
             return str(error)
         return ""

@@ -65,6 +65,8 @@ class Observer:
             self._warn("they need prometheus-client: pip install 'khshim[metrics]'")
             return
         labels = {"check": settings.check_name or "", "namespace": settings.namespace or ""}
+        if file.problem:
+            self._warn(f"the script cannot add its own: {file.problem}")
         metrics = RunMetrics(labels, file)
         metrics.set(script_start_time_seconds=begun.unix_now)
         if settings.metrics_port is not None:

@@ -23,7 +23,8 @@ class Outcome(NamedTuple):
 
     `exit_status` is None where the script died of a signal, `signal` where it did
     not; both are None where it is STUCK. `stopped_after` counts from the script's
-    start to khshim's first terminating signal, `killed_after` from there to SIGKILL.
+    start to khshim's first terminating signal, `killed_after` from there to SIGKILL,
+    which is 0 where SIGKILL was the first.
     `time_left` is what remained until the deadline when `stopped_after` was over
     (None without a deadline).
     """

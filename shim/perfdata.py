@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-# 'label'=value[UOM];[warn];[crit];[min];[max]; a quote in a label is doubled.
+# 'label'=value[UOM];[warn];[crit];[min];[max]; a quote in a label is doubled. That an
+# item begins after a space keeps the search linear in a long word that is none.
 ITEM = re.compile(
-    r"(?:'((?:[^']|'')*)'|([^\s='|]+))=([-+]?[0-9]+(?:[.,][0-9]+)?)([a-zA-Z%]*)(?:;\S*)?(?=\s|$)"
+    r"(?<!\S)(?:'((?:[^']|'')*)'|([^\s='|]+))=([-+]?[0-9]+(?:[.,][0-9]+)?)([a-zA-Z%]*)(?:;\S*)?(?=\s|$)"
 )
 # Base units, as Prometheus wants them.
 UNITS = {

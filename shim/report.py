@@ -48,18 +48,16 @@ class Editor:
         self._server = server
         self._mask = mask
 
-    def lines(self, lines: Iterable[bytes]) -> list[str]:
-        """Return the non-blank lines, cleaned, masked, escaped, and cut at their ends."""
-        edited = (self._edit(line) for line in lines)
-        return [_cut(text) for text in edited if text.strip()]
+    def line(self, text: str) -> str:
+        """Return a cleaned line masked, escaped, and cut at its end."""
+        return _cut(self._edit(text))
 
-    def end_of_line(self, line: bytes) -> list[str]:
-        """Return the end of a line whose beginning is missing, or nothing if it is blank."""
-        text = self._edit(line)
-        return [_cut_beginning(text)] if text.strip() else []
+    def end_of_line(self, text: str) -> str:
+        """Return the same of a line whose beginning is missing, cut there."""
+        return _cut_beginning(self._edit(text))
 
-    def _edit(self, line: bytes) -> str:
-        text = self._mask(clean(line))
+    def _edit(self, text: str) -> str:
+        text = self._mask(text)
         if self._server is Server.V2:
             text = text.replace('"', "'")  # a khjob's labels do not even escape quotes
         # The server puts errors into Prometheus labels without escaping backslashes.
@@ -75,13 +73,11 @@ def failure(
     both servers: sentences and lines are edited alike, blank ones are left out,
     and where nothing remains a generic error stands in.
     """
-    first = editor.lines(sentence.encode("utf-8", "replace") for sentence in sentences)
-    head = editor.lines(output.head)
-    tail = editor.end_of_line(output.tail[0]) if output.cut else []
-    tail += editor.lines(output.tail[1:] if output.cut else output.tail)
+    said = _readable(sentence.encode("utf-8", "replace") for sentence in sentences)
+    first = [editor.line(text) for text in said]
+    head, gap, tail = _ends(output, editor)
     if not first and not head and not tail:
         first = [NO_MESSAGE]
-    gap = output.lines_left_out
     if output.one_line_of:
         marker = [
             f"{CUT} the middle of this line of {output.one_line_of:,} bytes"
@@ -93,6 +89,32 @@ def failure(
     if len(errors) <= MAX_LINES and len(Report(False, errors).body()) <= MAX_BODY_SIZE:
         return Report(False, errors)
     return Report(False, [*first, *_shortened(head, gap, tail, taken=first)])
+
+
+def _readable(lines: Iterable[bytes]) -> list[str]:
+    return [text for text in map(clean, lines) if text]
+
+
+def _ends(output: Captured, editor: Editor) -> tuple[list[str], int, list[str]]:
+    """Return the edited lines of both ends, and how many are missing between them.
+
+    More than MAX_LINES of an end are never shown, and masking a flood takes long.
+    """
+    head, tail = _readable(output.head), _readable(output.tail[output.cut :])
+    end_of_line = clean(output.tail[0]) if output.cut else ""
+    if not output.tail:
+        head, tail = head[:MAX_LINES], head[MAX_LINES:]
+    gap = output.lines_left_out
+    gap += max(len(head) - MAX_LINES, 0) + max(len(tail) - MAX_LINES, 0)
+    head = [editor.line(text) for text in head[:MAX_LINES]]
+    if not end_of_line:
+        tail = [editor.line(text) for text in tail[-MAX_LINES:]]
+    elif len(tail) < MAX_LINES:
+        tail = [editor.end_of_line(end_of_line), *map(editor.line, tail)]
+    else:
+        gap += 1
+        tail = [editor.line(text) for text in tail[-MAX_LINES:]]
+    return head, gap, tail
 
 
 def lines_of(messages: Sequence[str]) -> Captured:
@@ -230,11 +252,16 @@ def _ending_sentence(outcome: Outcome) -> str:
     elif outcome.stopped_by is StoppedBy.TIMEOUT:
         text = f"Timed out: the script was still running after {after}, the limit that SHIM_TIMEOUT sets."
     else:
+        left = outcome.time_left or 0.0
         text = (
             f"Timed out: the script was still running after {after} and was stopped"
-            f" {show(outcome.time_left or 0.0)} before the check's deadline."
+            f" {show(abs(left))} {'before' if left >= 0 else 'after'} the check's deadline."
         )
-    if outcome.killed_after is not None:
+        if left < 0:
+            text += " khshim was held up: was the node short of CPU, or the container frozen?"
+    if outcome.killed_after == 0:
+        text += " It was killed at once: there was no time left for a grace period."
+    elif outcome.killed_after is not None:
         text += f" It did not end within {show(outcome.killed_after)} of SIGTERM and was killed."
     if outcome.ending is Ending.STUCK:
         text += (

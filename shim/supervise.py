@@ -68,11 +68,12 @@ class Supervisor:
                 self._selector.register(stream.fd, selectors.EVENT_READ, stream)
             while not self._exited and not self._is_stuck():
                 for key, _ in self._selector.select(self._wait()):
-                    if key.fd == self._inbox.fd:
-                        self._take_signals()
-                    else:
+                    if key.fd != self._inbox.fd:
                         self._pass_on(key.fd, key.data)
-                # A script that has ended is stopped by nothing any more, however late this is.
+                # Always, and last: poll does not tell of a signal that interrupts it when
+                # its time is over, and a script that has ended is stopped by nothing any
+                # more, however late khshim is to see it.
+                self._take_signals()
                 signum = None if self._exited else self._escalation.due(time.monotonic())
                 if signum is not None:
                     self._signal_group(signum)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shim.clean import clean
-from shim.mask import masker
+from shim.mask import Masker
 from tests.conftest import Shim
 
 Write = Callable[..., str]
@@ -31,22 +31,22 @@ SECRET = "hunter2/+ü'x\"y"
     ],
 )
 def test_names_that_look_secret(name: str) -> None:
-    assert masker({name: SECRET}, ["DSN"])(f"a {SECRET} b") == "a [masked] b"
+    assert Masker({name: SECRET}, ["DSN"])(f"a {SECRET} b") == "a [masked] b"
 
 
 @pytest.mark.parametrize("name", ["PATH", "KEYBOARD", "USER", "API_KEY_ID"])
 def test_names_that_do_not(name: str) -> None:
-    assert masker({name: SECRET}, ["DSN"])(SECRET) == SECRET
+    assert Masker({name: SECRET}, ["DSN"])(SECRET) == SECRET
 
 
 def test_patterns_of_ones_own() -> None:
-    mask = masker({"SHOP_URL": "postgres://u:p@db", "LEVEL": "verbose"}, ["*_url"])
+    mask = Masker({"SHOP_URL": "postgres://u:p@db", "LEVEL": "verbose"}, ["*_url"])
     assert mask("postgres://u:p@db verbose") == "[masked] verbose"
 
 
 def test_short_values_are_left_alone() -> None:
-    assert masker({"TOKEN": "12345"})("12345") == "12345"
-    assert masker({"TOKEN": "123456"})("x123456x") == "x[masked]x"
+    assert Masker({"TOKEN": "12345"})("12345") == "12345"
+    assert Masker({"TOKEN": "123456"})("x123456x") == "x[masked]x"
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_short_values_are_left_alone() -> None:
     ],
 )
 def test_encoded(shown: str) -> None:
-    text = masker({"TOKEN": SECRET})(f"<{shown}>")
+    text = Masker({"TOKEN": SECRET})(f"<{shown}>")
     assert text.startswith("<[masked]") and len(text) <= len("<[masked]==>")
 
 
@@ -72,7 +72,7 @@ def test_encoded(shown: str) -> None:
     st.binary(max_size=9),
 )
 def test_inside_a_longer_base64_text(secret: str, before: bytes, after: bytes) -> None:
-    mask = masker({"TOKEN": secret})
+    mask = Masker({"TOKEN": secret})
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
         encoded = encode(before + secret.encode() + after).decode()
         shown = mask(encoded)
@@ -87,18 +87,18 @@ def test_base64_in_lines() -> None:
     environ = {"TOKEN": secret}
     result = subprocess.run(["base64"], input=secret.encode(), capture_output=True, check=True)
     for line in result.stdout.decode().splitlines():
-        assert "[masked]" in masker(environ)(line)
+        assert "[masked]" in Masker(environ)(line)
 
 
 def test_a_value_of_several_lines_is_masked_line_by_line() -> None:
-    mask = masker({"TLS_KEY": "-----BEGIN-----\nMIIEpAIBAAK\nabc\n"})
+    mask = Masker({"TLS_KEY": "-----BEGIN-----\nMIIEpAIBAAK\nabc\n"})
     assert mask("MIIEpAIBAAK") == "[masked]"
     assert mask("abc") == "abc"
 
 
 @given(st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=6))
 def test_any_value_is_found_in_a_cleaned_line(secret: str) -> None:
-    mask = masker({"TOKEN": secret})
+    mask = Masker({"TOKEN": secret})
     shown = clean(f"<{secret}>".encode())
     text = clean(secret.strip().encode())
     if len(text) >= 6:
@@ -106,7 +106,7 @@ def test_any_value_is_found_in_a_cleaned_line(secret: str) -> None:
 
 
 def test_colour_codes_inside_do_not_hide_it() -> None:
-    assert masker({"TOKEN": "secret-value"})(clean(b"secret\x1b[1m-val\x1b[0mue")) == "[masked]"
+    assert Masker({"TOKEN": "secret-value"})(clean(b"secret\x1b[1m-val\x1b[0mue")) == "[masked]"
 
 
 @pytest.mark.parametrize("position", [980, 990, 995, 999, 1005])

@@ -13,7 +13,7 @@ import atheris
 
 with atheris.instrument_imports(include=["shim"]):
     from shim.capture import ScriptOutput
-    from shim.mask import masker
+    from shim.mask import Masker
     from shim.protocol import PATHS, Endpoint, Server
     from shim.receiver import Request, reply_to
     from shim.report import MAX_BODY_SIZE, MAX_LINE_LENGTH, MAX_LINES, Editor, failure
@@ -31,7 +31,7 @@ def check(data: bytes) -> None:
         repeat = provider.PickValueInList([1, 1, 1, 2, 70, 5000])
         feed(provider.ConsumeBytes(provider.ConsumeIntInRange(1, 200)) * repeat)
     chosen, _ = output.captured("both" if merged else "stderr")
-    report = failure([], Editor(server, masker({"A_TOKEN": SECRET})), chosen)
+    report = failure([], Editor(server, Masker({"A_TOKEN": SECRET})), chosen)
     endpoint = Endpoint(f"http://host{PATHS[server]}", "id")
     headers = {"kh-run-uuid": "id", "content-type": "application/json"}
     request = Request("POST", PATHS[server], headers, report.body(), 0.0)
