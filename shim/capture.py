@@ -60,7 +60,7 @@ class Capture:
         # The lines at the two edges of the gap are fragments. Each counts among the
         # lines left out, unless it is all that is known of its end.
         whole, head_newline, _ = head.rpartition(b"\n")
-        head_lines = _lines(whole) if head_newline else [head]
+        head_lines = _lines(whole) if head_newline else [_without_last_state(head)]
         _, tail_newline, rest = tail.removesuffix(b"\n").partition(b"\n")
         tail_lines = _lines(rest) if tail_newline else [tail.removesuffix(b"\n")]
         left_out = self._newlines_dropped + bool(tail_newline)
@@ -81,7 +81,8 @@ class Capture:
 class WholeLines:
     """Passes chunks of one stream on in whole lines, so that two streams can share a Capture.
 
-    A line longer than END_SIZE is passed on in parts.
+    A line longer than END_SIZE is passed on in parts, each as a line: the other stream's
+    must not go on in it.
     """
 
     def __init__(self, feed: Callable[[bytes], None]) -> None:
@@ -92,6 +93,7 @@ class WholeLines:
         data = self._rest + data
         end = data.rfind(b"\n") + 1
         if len(data) - end > END_SIZE:
+            data += b"\n"
             end = len(data)
         self._rest = data[end:]
         if end:
@@ -133,6 +135,15 @@ class ScriptOutput:
             lines.close()
         other = "stdout" if stream == "stderr" else "stderr"
         return self._captures[stream].captured(), self._captures[other].captured()
+
+
+def _without_last_state(line: bytes) -> bytes:
+    """Drop the unfinished last state of a cut line that is rewritten with carriage returns.
+
+    It would be what is shown, and could end in half of a secret.
+    """
+    states, carriage_return, _ = line.rpartition(b"\r")
+    return states if carriage_return else line
 
 
 def _lines(data: bytes) -> list[bytes]:

@@ -11,6 +11,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from shim.start import Start
+
 HELP = """\
 khshim turns any script into a Kuberhealthy check.
 
@@ -88,9 +90,17 @@ def run(command: "Sequence[str]") -> int:
 
         begun = start(os.environ, command, inbox)
         from shim.finish import finish
-
+    except Exception as error:
+        # No thread runs yet, and there may be no descriptors left to import what comes now.
+        os.closerange(3, 256)
+        return _give_up(error, begun)
+    try:
         return finish(begun, inbox)
     except Exception as error:
-        from shim.last_resort import give_up
+        return _give_up(error, begun)
 
-        return give_up(error, os.environ, begun.child if begun else None)
+
+def _give_up(error: Exception, begun: "Start | None") -> int:
+    from shim.last_resort import give_up
+
+    return give_up(error, os.environ, begun.child if begun else None)

@@ -1,5 +1,8 @@
 """Settings from the environment and the command line: the one place that knows their names."""
 
+import os
+import stat
+
 from shim import durations
 from shim.protocol import REPORT_RESERVE, Endpoint, server_of
 
@@ -269,7 +272,11 @@ def _exit_codes(value: str) -> "frozenset[int]":
 
 def _readable(value: str) -> str:
     try:
-        with open(value, "rb"):
-            return value
+        fd = os.open(value, os.O_RDONLY | os.O_NONBLOCK)  # a FIFO would wait for its writer
     except OSError:
         raise ValueError(value) from None
+    is_file = stat.S_ISREG(os.fstat(fd).st_mode)
+    os.close(fd)
+    if not is_file:
+        raise ValueError(value)
+    return value

@@ -19,7 +19,8 @@ from shim.budget import Budget
 from shim.config import Settings
 from shim.durations import show
 from shim.options import Parser
-from shim.post import explain
+from shim.patience import Patience
+from shim.post import connections, explain
 from shim.protocol import Endpoint
 
 TIMEOUT = 5.0
@@ -128,14 +129,15 @@ def _server(endpoint: Endpoint) -> Iterator[Finding]:
     # The front page, and not the reporting path: nothing is reported by looking at it.
     url = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}/"
     asked_at = time.time()
-    try:
-        with urllib3.PoolManager(ca_certs=endpoint.ca_file) as http:
-            response = http.request("GET", url, redirect=False, retries=False, timeout=TIMEOUT,
-                                    preload_content=False)  # fmt: skip
-    except HTTPError as error:
+    answers: list[urllib3.BaseHTTPResponse] = []
+    problem = Patience(time.monotonic() + 2 * TIMEOUT).ask(
+        lambda: _front_page(url, endpoint, answers), f"no answer within {2 * TIMEOUT:.0f} s"
+    )
+    if problem:
         advice = "check the Service, network policies, and for https SHIM_CA_FILE"
-        yield Finding("server", explain(error), advice)
+        yield Finding("server", problem, advice)
         return
+    [response] = answers
     kind = f"Kuberhealthy {endpoint.server.value} by its path"
     yield Finding("server", f"{url} answers {response.status}; {kind}")
     if parts.scheme.lower() == "https":
@@ -143,10 +145,21 @@ def _server(endpoint: Endpoint) -> Iterator[Finding]:
     yield _clock(response.headers.get("Date", ""), asked_at, time.time())
 
 
+def _front_page(url: str, endpoint: Endpoint, answers: list[urllib3.BaseHTTPResponse]) -> str:
+    """Add the answer to `answers` and return "", or why there is none."""
+    try:
+        with connections(endpoint) as http:
+            answers.append(http.request("GET", url, redirect=False, retries=False, timeout=TIMEOUT,
+                                        preload_content=False))  # fmt: skip
+    except HTTPError as error:
+        return explain(error)
+    return ""
+
+
 def _clock(date: str, asked_at: float, answered_at: float) -> Finding:
     try:
         theirs = parsedate_to_datetime(date).timestamp()
-    except ValueError:
+    except (ValueError, OverflowError):
         return Finding("clock", "the server names no date to compare with")
     # Date is in whole seconds, rounded down, and was written between the two moments.
     apart = max(asked_at - (theirs + 1), theirs - answered_at, 0.0)

@@ -86,6 +86,7 @@ class _Run:
         self._inbox = inbox
         self._was_told_to_stop = begun.wait is not None and begun.wait.stopped_by is not None
         self._stdout, self._stderr = Sink(1), Sink(2)
+        self._script_outputs: tuple[Output, ...] = ()
         self._common_fields: dict[str, object] = {
             "check": settings.check_name,
             "namespace": settings.namespace,
@@ -123,8 +124,8 @@ class _Run:
 
     def drain_output(self) -> None:
         """Give a slow reader of khshim's own output a last chance."""
-        for sink in (self._stdout, self._stderr):
-            sink.drain(OUTPUT_DRAIN)
+        for output in (*self._script_outputs, self._stdout, self._stderr):
+            output.drain(OUTPUT_DRAIN)
 
     def _log_bug(self, error: Exception) -> str:
         sentence = describe(error)
@@ -171,7 +172,7 @@ class _Run:
                 logging.WARNING,
             )
         output = ScriptOutput(merged=settings.errors_from == "both")
-        sinks = self._script_sinks()
+        self._script_outputs = sinks = self._script_sinks()
         outcome = Supervisor(
             child,
             [

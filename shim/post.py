@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+import ssl
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import urllib3
@@ -54,7 +55,7 @@ def post(endpoint: Endpoint, body: bytes, note: Callable[[Answer | Lost], None])
     try:
         _resolve(endpoint.url)
         note(Lost("no answer in time", sent=True))
-        with urllib3.PoolManager(ca_certs=endpoint.ca_file) as http:
+        with connections(endpoint) as http:
             response = http.request(
                 "POST",
                 endpoint.url,
@@ -80,9 +81,29 @@ def post(endpoint: Endpoint, body: bytes, note: Callable[[Answer | Lost], None])
             )
             note(answer)
             if answer.status != 200:
-                note(answer._replace(words=_words(response)))
+                for words in _words(response):
+                    note(answer._replace(words=words))
     except HTTPError as error:
         note(_lost(error))
+
+
+def connections(endpoint: Endpoint) -> urllib3.PoolManager:
+    """Return where requests to the server go through; raises urllib3's SSLError.
+
+    urllib3's own TLS context would write to SSLKEYLOGFILE, which is the script's, and
+    fail where that cannot be written.
+    """
+    if not endpoint.url.lower().startswith("https:"):
+        return urllib3.PoolManager()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        if endpoint.ca_file is None:
+            context.load_default_certs()
+        else:
+            context.load_verify_locations(endpoint.ca_file)
+    except OSError as error:
+        raise SSLError(f"{endpoint.ca_file}: {error}") from error
+    return urllib3.PoolManager(ssl_context=context)
 
 
 def _resolve(url: str) -> None:
@@ -94,11 +115,15 @@ def _resolve(url: str) -> None:
         pass
 
 
-def _words(response: urllib3.BaseHTTPResponse) -> str:
+def _words(response: urllib3.BaseHTTPResponse) -> Iterator[str]:
+    """Yield the beginning of the body as it grows, since it may come in pieces."""
+    words = b""
     try:
-        return response.read1(WORDS_SIZE).decode("utf-8", "replace").strip()
+        while len(words) < WORDS_SIZE and (more := response.read1(WORDS_SIZE - len(words))):
+            words += more
+            yield words.decode("utf-8", "replace").strip()
     except HTTPError:
-        return ""  # the status says enough
+        pass  # the status says enough
 
 
 def _lost(error: HTTPError) -> Lost:

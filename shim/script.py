@@ -146,15 +146,21 @@ def _first_line(path: str) -> bytes:
 
 
 def _no_such_file(name: str, path: str, error: OSError) -> str:
+    shown = _visible(path)
     if error.errno not in (errno.ENOENT, errno.ENOTDIR):
-        return f"The script {path} cannot be reached: {error.strerror}."
+        return f"The script {shown} cannot be reached: {error.strerror}."
     if "/" not in name:
         places = [f"{place}{_holding(place)}" for place in (_working_directory(), *FOLDERS)]
-        return f"There is no script {name}: looked in {'; '.join(places)}."
+        return f"There is no script {_visible(name)}: looked in {'; '.join(places)}."
     if os.path.lexists(path):
-        return f"The script {path} is a link to a file that does not exist."
+        return f"The script {shown} is a link to a file that does not exist."
     folder = os.path.dirname(path) or "/"
-    return f"There is no script {path}: the folder {folder}{_holding(folder)}."
+    return f"There is no script {shown}: the folder {folder}{_holding(folder)}."
+
+
+def _visible(name: str) -> str:
+    """Return `name`, in quotes and escaped where a newline in it would not be seen."""
+    return name if name.isprintable() else repr(name)
 
 
 def _working_directory() -> str:

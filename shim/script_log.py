@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import time
+from collections import deque
+from collections.abc import Sized
 from datetime import datetime, timezone
 
 from shim.sink import Sink
 
 # A longer line is logged in parts.
 LONGEST_LINE = 64 * 1024
+LINES_AT_ONCE = 100
 
 
 class ScriptLines:
@@ -21,6 +25,7 @@ class ScriptLines:
     def __init__(self, sink: Sink, stream: str, common: dict[str, object]) -> None:
         self._sink = sink
         self._common = {"event": "script_output", "stream": stream, **common}
+        self._lines: deque[bytes] = deque()
         self._rest = b""
 
     @property
@@ -28,39 +33,55 @@ class ScriptLines:
         return self._sink.fd
 
     @property
-    def pending(self) -> bytearray:
-        return self._sink.pending
-
-    def flush(self) -> None:
-        self._sink.flush()
+    def pending(self) -> Sized:
+        return self._lines or self._sink.pending
 
     def write(self, data: bytes) -> None:
         *lines, self._rest = (self._rest + data).split(b"\n")
         if len(self._rest) > LONGEST_LINE:
             lines.append(self._rest)
             self._rest = b""
-        if lines:
-            self._sink.write(b"".join(map(self._wrapped, lines)))
+        self._lines.extend(lines)
+        self._advance()
+
+    def flush(self) -> None:
+        self._sink.flush()
+        self._advance()
 
     def close(self) -> None:
         """Write a last line that has no newline."""
         if self._rest:
             self.write(b"\n")
 
+    def drain(self, seconds: float) -> None:
+        """Write what is pending, waiting for a slow reader for at most `seconds`."""
+        until = time.monotonic() + seconds
+        while self.pending and (left := until - time.monotonic()) > 0:
+            self._sink.drain(left)
+            self._advance()
+
+    def _advance(self) -> None:
+        """Wrap as many lines as the reader takes: short ones grow a hundredfold."""
+        while self._lines and not self._sink.pending:
+            count = min(len(self._lines), LINES_AT_ONCE)
+            self._sink.write(b"".join(self._wrapped(self._lines.popleft()) for _ in range(count)))
+
     def _wrapped(self, line: bytes) -> bytes:
         text = line.decode("utf-8", "replace")
-        fields: dict[str, object] = {"message": text}
-        if text.lstrip().startswith("{"):
-            try:
-                parsed = json.loads(text)
-            except (ValueError, RecursionError):
-                parsed = None
-            if isinstance(parsed, dict):
-                fields = parsed
         now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
         base = {
             "timestamp": now.replace("+00:00", "Z"),
             "level": "info",
             **self._common,
         }
-        return json.dumps(base | fields, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
+        if text.lstrip().startswith("{"):
+            try:
+                return _json(base | json.loads(text))
+            except (ValueError, RecursionError):
+                pass  # no JSON after all, or with numbers that JSON does not have
+        return _json(base | {"message": text})
+
+
+def _json(fields: dict[str, object]) -> bytes:
+    text = json.dumps(fields, ensure_ascii=False, allow_nan=False)
+    return text.encode("utf-8", "replace") + b"\n"

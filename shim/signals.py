@@ -11,7 +11,16 @@ if TYPE_CHECKING:
 TERMINATING = frozenset(
     {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT},
 )
-FORWARDED = TERMINATING | {signal.SIGUSR1, signal.SIGUSR2}
+# Without a handler each of these would end khshim, and not the script.
+FORWARDED = TERMINATING | {
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+    signal.SIGALRM,
+    signal.SIGVTALRM,
+    signal.SIGPROF,
+    signal.SIGIO,
+    signal.SIGPWR,
+}
 RECORDED = FORWARDED | {signal.SIGCHLD}
 
 

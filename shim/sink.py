@@ -6,6 +6,7 @@ import os
 import select
 import stat
 import time
+from collections.abc import Sized
 from typing import Protocol
 
 # A pipe that poll(2) calls writable has room for at least this much (PIPE_BUF, pipe(7)).
@@ -21,7 +22,7 @@ class Output(Protocol):
     def fd(self) -> int: ...
 
     @property
-    def pending(self) -> bytearray: ...
+    def pending(self) -> Sized: ...
 
     def write(self, data: bytes) -> None: ...
 
@@ -29,14 +30,17 @@ class Output(Protocol):
 
     def close(self) -> None: ...
 
+    def drain(self, seconds: float) -> None: ...
+
 
 class Sink:
     """One output descriptor; writes what it can at once and keeps the rest pending.
 
     A reader that stalls or goes away must not stop the report. The descriptor's own
     O_NONBLOCK flag is left alone, since other processes share it: a pipe or terminal
-    is opened anew through /proc, and where that cannot be had only SAFE_WRITE bytes at
-    a time are written, after poll said that there is room.
+    is opened anew through /proc. Where that cannot be had only SAFE_WRITE bytes at a
+    time are written, after poll said that there is room; on a terminal, where that says
+    nothing, the flag is set for the moment of a write.
     """
 
     def __init__(self, fd: int) -> None:
@@ -47,6 +51,7 @@ class Sink:
         self._poll = select.poll()
         self._poll.register(fd, select.POLLOUT)
         self._always_ready = _is_regular(fd)
+        self._is_terminal = os.isatty(fd)
         self._broken = False
 
     def write(self, data: bytes) -> None:
@@ -87,6 +92,8 @@ class Sink:
                     done += os.write(self._own_fd, view[done:])
                 elif self._always_ready:
                     done += os.write(self.fd, view[done:])
+                elif self._is_terminal:
+                    done += _write_to_terminal(self.fd, view[done:])
                 elif self._poll.poll(0):
                     done += os.write(self.fd, view[done : done + SAFE_WRITE])
                 else:
@@ -111,6 +118,14 @@ def _open_anew(fd: int) -> int | None:
     except OSError:
         pass
     return None
+
+
+def _write_to_terminal(fd: int, data: memoryview) -> int:
+    os.set_blocking(fd, False)
+    try:
+        return os.write(fd, data)
+    finally:
+        os.set_blocking(fd, True)
 
 
 def _is_regular(fd: int) -> bool:

@@ -22,7 +22,8 @@ def summary(report: Report, delivery: str) -> bytes:
 def write_summary(path: str, text: bytes) -> str:
     """Write `text` to the file `path` if it is there; return "" or why it could not be written."""
     try:
-        fd = os.open(path, os.O_WRONLY | os.O_TRUNC)  # not created: the kubelet does that
+        # Not created: the kubelet does that. Nor waited for, as a FIFO's reader would be.
+        fd = os.open(path, os.O_WRONLY | os.O_TRUNC | os.O_NONBLOCK)
     except FileNotFoundError:
         return ""
     except OSError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import signal
 import subprocess
@@ -29,6 +30,8 @@ def main(words: Sequence[str]) -> int:
     command = options.command[1:] if options.command[:1] == ["--"] else options.command
     if not command and not os.environ.get("SHIM_SCRIPT"):
         parser.error("no SCRIPT is named")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a locale may not have it all
     with Receiver(Server(options.server), options.timeout) as receiver:
         if options.json:
             return _try_quietly(command, receiver)
@@ -60,15 +63,21 @@ def _run(command: Sequence[str], environ: dict[str, str], output: IO[bytes] | No
         f"import sys; sys.path.insert(0, {own!r}); from shim.__main__ import main; sys.exit(main())"
     )
     argv = [sys.executable, *isolated, "-c", begin, "run", "--", *command]
-    # Ctrl-C reaches the child as well, which stops the script and reports that.
-    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        sys.stdout.flush()
-        return subprocess.run(
-            argv, env=environ, stdout=output, stderr=output, check=False
-        ).returncode
-    finally:
-        signal.signal(signal.SIGINT, previous)
+    sys.stdout.flush()
+    # Blocked until there is somebody to hand it on to.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    with subprocess.Popen(argv, env=environ, stdout=output, stderr=output) as child:
+        # Ctrl-C reaches the child as well, which stops the script and reports that.
+        previous = {
+            signal.SIGINT: signal.signal(signal.SIGINT, signal.SIG_IGN),
+            signal.SIGTERM: signal.signal(signal.SIGTERM, lambda *_: child.terminate()),
+        }
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+        try:
+            return child.wait()
+        finally:
+            for signum, handler in previous.items():
+                signal.signal(signum, handler)
 
 
 def _try_quietly(command: Sequence[str], receiver: Receiver) -> int:

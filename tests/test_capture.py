@@ -104,3 +104,11 @@ def test_an_endless_line_is_not_held_back() -> None:
     for _ in range(100):
         lines.feed(b"x" * 65_536)
     assert sum(passed) >= 98 * 65_536
+
+
+def test_a_long_unfinished_line_does_not_swallow_the_other_streams() -> None:
+    both = Capture()
+    stdout, stderr = WholeLines(both.feed), WholeLines(both.feed)
+    stdout.feed(b"." * (END_SIZE + 1))
+    stderr.feed(b"error\n")
+    assert both.captured().head[-1] == b"error"

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import pytest
 import trustme
 
+from shim.answers import LOOKUP_FAILED
 from shim.delivery import deliver, time_to_deliver
 from shim.delivery_result import Delivery, Result
 from shim.log import silent
@@ -397,3 +398,31 @@ def test_waits_are_spread() -> None:
         deliver(Endpoint("http://127.0.0.1:1/check", "x"), BODY, patience, silent)
         first_waits.append(patience.waits[0])
     assert max(first_waits) - min(first_waits) > 0.01
+
+
+def test_a_key_log_that_is_the_scripts(
+    serve: Callable[..., Server], tls: Tls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSLKEYLOGFILE", "/nowhere/keys")
+    server = serve(answer(OK), tls=tls.good)
+    assert send(server.url, ca_file=tls.ca_file).result is Result.ACCEPTED
+
+
+def test_an_empty_file_of_authorities(serve: Callable[..., Server], tls: Tls) -> None:
+    result = send(serve(answer(OK), tls=tls.good).url, 0.5, "/dev/null")
+    assert result.result is Result.UNDELIVERED
+    assert "TLS failed (/dev/null: " in result.reason
+
+
+def test_words_that_come_in_pieces(serve: Callable[..., Server]) -> None:
+    """The whole words tell v3's transient 400 from a final one."""
+
+    def in_pieces(connection: socket.socket) -> None:
+        text = LOOKUP_FAILED.encode()
+        connection.sendall(b"HTTP/1.1 400 X\r\nContent-Length: %d\r\n\r\n" % len(text))
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for position in range(len(text)):
+            connection.sendall(text[position : position + 1])
+            threading.Event().wait(0.005)
+
+    assert send(serve(in_pieces, answer(OK)).url).result is Result.ACCEPTED

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from shim.doctor import Finding, examine
+from shim.doctor import Finding, _clock, examine
 from tests.conftest import KHSHIM, Shim
 
 Write = Callable[..., str]
@@ -125,3 +125,8 @@ def test_as_a_command(shim: Shim, script: Write) -> None:
         doctor({**shim.environ, **changes}, "--json", script(GOOD_SCRIPT)).stdout
     )
     assert [entry["what"] for entry in shown if not entry["ok"]] == ["server"]
+
+
+def test_an_absurd_date() -> None:
+    finding = _clock("Mon, 01 Jan 2002 00:00:00 +99999999999999", 0.0, 0.0)
+    assert "no date" in finding.found

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import os
 import subprocess
 from collections.abc import Callable
 from urllib.parse import quote, quote_plus
@@ -151,3 +152,38 @@ def test_a_secret_in_a_wrong_setting_is_masked_whole(shim: Shim) -> None:
 def test_sentences_are_masked_too(shim: Shim) -> None:
     run = shim.run("/no/s3cret-folder/x", env={"A_SECRET": "s3cret-folder"})
     assert "s3cret" not in run.errors[0]
+
+
+@pytest.mark.timeout(10)
+def test_a_long_secret_and_much_output_take_no_longer_than_they_are(shim: Shim) -> None:
+    """A key file of 40 KB has some 10,000 forms; one at a time they took half a minute."""
+    key = "\n".join(f"{number:064x}" for number in range(600))
+    mask = Masker({"TLS_KEY": key})
+    text = "".join(f"{number:060}" for number in range(3000))
+    assert mask(f"{text} {1:064x}").endswith(" [masked]")
+
+
+def test_a_value_of_several_lines_as_base64() -> None:
+    key = "-----BEGIN-----\n" + "".join(f"{number:064x}\n" for number in range(5))
+    mask = Masker({"TLS_KEY": key})
+    for text in (key, key.strip()):
+        masked = [mask(line) for line in base64.encodebytes(text.encode()).decode().split()]
+        assert all(len(line.removeprefix("[masked]")) <= 4 for line in masked), masked
+
+
+def test_a_value_in_another_encoding() -> None:
+    assert Masker({"TOKEN": os.fsdecode(b"p\xe4sswort")})("p\ufffdsswort") == "[masked]"
+
+
+def test_a_comma_too_many_does_not_turn_masking_off(shim: Shim, script: Write) -> None:
+    path = script('#!/bin/sh\necho "no $DB_DSN" >&2; exit 1\n')
+    run = shim.run(path, env={"DB_DSN": "postgres://u:p@db", "SHIM_MASK": "DB_DSN,"})
+    assert run.errors == ["no [masked]"]
+
+
+def test_half_a_secret_after_a_carriage_return(shim: Shim, script: Write) -> None:
+    """The unfinished last state of what is cut would be what is shown."""
+    line = "\rGET /?token=$A_TOKEN"
+    path = script(f'#!/bin/bash\nfor i in {{1..9000}}; do printf "{line}" >&2; done; exit 1\n')
+    run = shim.run(path, env={"A_TOKEN": "0123456789" * 4})
+    assert all("0123" not in error for error in run.errors), run.errors

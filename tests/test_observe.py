@@ -6,6 +6,7 @@ import ast
 import json
 import os
 import re
+import resource
 import socket
 import subprocess
 import threading
@@ -20,6 +21,7 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from shim.metrics import families
+from shim.metrics_file import MetricsFile
 from shim.perfdata import Value, parse
 from shim.report import Report
 from shim.sink import Sink
@@ -83,11 +85,17 @@ def test_every_line_of_the_script_as_json(shim: Shim, script: Write) -> None:
     path = script(
         "#!/bin/sh\n"
         'echo plain; echo \'{"level": "error", "msg": "own", "stream": 7}\' >&2\n'
-        "echo '{broken'; printf 'last \\377'; exit 1\n"
+        "echo '{broken'; echo '{\"a\": NaN}'; echo '{\"a\": 1e999}'; printf 'last \\377'; exit 1\n"
     )
     run = shim.run(path, env={"SHIM_LOG_SCRIPT": "json", "SHIM_CHECK_NAME": "web"})
     out = [json.loads(line) for line in run.stdout.splitlines()]
-    assert [line["message"] for line in out] == ["plain", "{broken", "last \ufffd"]
+    assert [line["message"] for line in out] == [
+        "plain",
+        "{broken",
+        '{"a": NaN}',
+        '{"a": 1e999}',
+        "last \ufffd",
+    ]
     assert all(
         (line["stream"], line["level"], line["event"], line["check"])
         == ("stdout", "info", "script_output", "web")
@@ -288,6 +296,39 @@ def test_metrics_are_served_while_it_runs(shim: Shim, script: Write) -> None:
     assert "khshim_ok" not in found
 
 
+def test_no_dns_is_asked_to_serve_metrics(
+    make_shim: Callable[..., Shim], script: Write, tmp_path: Path
+) -> None:
+    """Not even for the host's own name: the script is running, and nobody would stop it."""
+    (tmp_path / "resolv.conf").write_text("nameserver 127.0.0.77\n")
+    (tmp_path / "hosts").write_text("127.0.0.1 localhost\n")
+    files = f"for f in resolv.conf hosts; do mount --bind {tmp_path}/$f /etc/$f || exit 99; done"
+    prefix = ["unshare", "--mount", "--uts", "sh", "-c"]
+    prefix += [f'{files}; hostname node.example || exit 99; exec "$@"', "sh"]
+    if subprocess.run([*prefix, "true"], capture_output=True).returncode:
+        pytest.skip("needs to be allowed to unshare")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as dns:
+        dns.bind(("127.0.0.77", 53))  # and never answers
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            env = {"SHIM_METRICS_PORT": str(listener.getsockname()[1])}
+        run = make_shim(timeout=8).run(script("#!/bin/sh\nexit 0\n"), prefix=prefix, env=env)
+        assert run.ok
+        dns.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            dns.recv(1)
+
+
+def test_no_file_for_metrics_of_the_scripts_own() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1, hard))
+    try:
+        file = MetricsFile()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert (file.path, file.text()) == (None, "")
+    assert "Too many open files" in file.problem
+
+
 @pytest.mark.parametrize("kind", ["refused", "error", "hangs"])
 def test_a_pushgateway_that_fails_changes_nothing(shim: Shim, kind: str) -> None:
     with Gateway(500) as gateway, socket.create_server(("127.0.0.1", 0)) as silent:
@@ -338,8 +379,11 @@ def test_any_text_in_the_metrics_file_is_survived(text: str) -> None:
         ),
         ("OK | a=1\nlong | b=2\nc=3", [Value("a", "", 1), Value("b", "", 2), Value("c", "", 3)]),
         ("OK | a=U b=1,5s c=", [Value("b", "seconds", 1.5)]),
+        (f"OK | {'a' * 120_000} b=1", [Value("b", "", 1)]),
     ],
+    ids=lambda value: None if isinstance(value, list) else value[:40],
 )
+@pytest.mark.timeout(10)
 def test_performance_data(output: str, values: list[Value]) -> None:
     assert parse(output.encode().split(b"\n")) == values
 

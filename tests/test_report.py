@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from shim.capture import Capture, Captured
+from shim.escalation import StoppedBy
+from shim.outcome import Ending, Outcome
 from shim.protocol import Endpoint, Server
 from shim.receiver import Request, reply_to
 from shim.report import (
@@ -18,6 +21,7 @@ from shim.report import (
     NOTHING_CAPTURED,
     Editor,
     Report,
+    judge,
     lines_of,
 )
 from shim.report import failure as edited_failure
@@ -159,3 +163,37 @@ def test_whatever_goes_in_both_servers_take_what_comes_out(
     for error in report.errors:
         # Every backslash is doubled, so that a label of it can be parsed.
         assert "\\" not in error.replace("\\\\", "")
+
+
+@pytest.mark.parametrize(
+    ("killed_after", "time_left", "words"),
+    [
+        (None, 2.0, "stopped 2.0 s before the check's deadline."),
+        (None, -3.0, "stopped 3.0 s after the check's deadline. khshim was held up"),
+        (0.0, -3.0, "It was killed at once: there was no time left for a grace period."),
+        (1.0, 2.0, "It did not end within 1.0 s of SIGTERM and was killed."),
+    ],
+)
+def test_the_sentence_on_a_deadline(
+    killed_after: float | None, time_left: float, words: str
+) -> None:
+    outcome = Outcome(
+        ending=Ending.TIMED_OUT,
+        exit_status=None,
+        signal=signal.SIGKILL,
+        duration=9.0,
+        stopped_by=StoppedBy.DEADLINE,
+        stopped_after=8.0,
+        killed_after=killed_after,
+        time_left=time_left,
+    )
+    report = judge(
+        outcome,
+        ok_exit_codes=frozenset({0}),
+        editor=Editor(Server.V3, lambda text: text),
+        stream="stderr",
+        output=of_lines(b"x"),
+        other_output=NOTHING_CAPTURED,
+        hints=[],
+    )
+    assert words in report.errors[0]

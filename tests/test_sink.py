@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import pty
 import threading
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from shim.script_log import ScriptLines
 from shim.sink import PENDING_LIMIT, Sink
 
 
@@ -98,7 +100,10 @@ def test_a_full_disk() -> None:
         assert not sink.pending
 
 
-def test_a_terminal() -> None:
+@pytest.mark.parametrize("opened_anew", [True, False])
+def test_a_terminal(opened_anew: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not opened_anew:  # as one of another user
+        monkeypatch.setattr("shim.sink._open_anew", lambda fd: None)
     # Many times: how much room there is when poll calls it writable is a matter of luck.
     for _ in range(100):
         master, slave = pty.openpty()
@@ -123,3 +128,22 @@ def test_a_line_of_its_own(pipe: tuple[int, int], before: bytes, expected: bytes
     sink.write(before)
     sink.write_line(b"log")
     assert os.read(reader, 100) == expected
+
+
+def test_json_lines_all_arrive_however_much_longer_they_are(pipe: tuple[int, int]) -> None:
+    reader, writer = pipe
+    sink = Sink(writer)
+    lines = ScriptLines(sink, "stdout", {})
+    got = bytearray()
+
+    def read() -> None:
+        while got.count(b"\n") < 40_000:
+            got.extend(os.read(reader, 1 << 20))
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    lines.write(b"".join(b"%d\n" % number for number in range(40_000)))
+    lines.drain(30)
+    thread.join()
+    messages = [json.loads(line)["message"] for line in got.splitlines()]
+    assert messages == [str(number) for number in range(40_000)]

@@ -92,3 +92,28 @@ def test_a_report_that_never_comes_is_explained(script: Write) -> None:
         result = try_script(*words, path, SHIM_PASS_CREDENTIALS="true")
         assert result.returncode == 1
         assert "not OK without errors" in result.stdout + result.stderr
+
+
+def test_sigterm_reaches_the_script(script: Write) -> None:
+    path = script(
+        "#!/bin/sh\ntrap 'echo asked to end >&2; exit 3' TERM\necho ready\nwhile :; do sleep 0.1; done\n"
+    )
+    command = [*KHSHIM, "try", path]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=base_environ()
+    ) as process:
+        assert process.stdout is not None and process.stdout.readline() == b"ready\n"
+        process.terminate()
+        output = process.stdout.read().decode()
+    assert process.returncode == 1
+    assert "told to stop by SIGTERM" in output and "asked to end" in output
+
+
+def test_a_stdout_that_cannot_show_everything(script: Write) -> None:
+    path = script("#!/bin/sh\necho 'gr\u00fc\u00dfe' >&2; exit 1\n")
+    result = try_script("--json", path, PYTHONIOENCODING="ascii")
+    assert result.returncode == 1 and "Traceback" not in result.stderr
+    assert json.loads(result.stdout.replace("\\x", "\\u00")) == {
+        "OK": False,
+        "Errors": ["gr\u00fc\u00dfe"],
+    }
