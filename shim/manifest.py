@@ -132,6 +132,8 @@ def to_yaml(documents: Sequence[Resource]) -> str:
 
     def represent_text(dumper: Dumper, text: str) -> yaml.ScalarNode:
         style = "|" if "\n" in text else None
+        if BREAKS.search(text):
+            style = '"'
         return dumper.represent_scalar("tag:yaml.org,2002:str", text, style)
 
     Dumper.add_representer(str, represent_text)
@@ -286,3 +288,5 @@ def _secret(text: str) -> tuple[str, str, str]:
 
 _pair.__name__ = "NAME=VALUE"
 _secret.__name__ = "NAME=SECRET/KEY"
+# Line breaks of YAML 1.1 besides the newline, which readers may turn into one.
+BREAKS = re.compile("[\x85\u2028\u2029]")

@@ -489,12 +489,11 @@ sys.exit(subprocess.run(sys.argv[1:], stdin=slave, stdout=slave, stderr=slave).r
 
 
 @pytest.mark.parametrize("proc", ["", "umount -l /proc && "], ids=["opened anew", "as it is"])
-def test_a_terminal_that_nobody_reads(make_shim: MakeShim, script: Write, proc: str) -> None:
-    shim = make_shim(timeout=6)
+def test_a_terminal_that_nobody_reads(shim: Shim, script: Write, proc: str) -> None:
     path = script("#!/bin/sh\nexec yes\n")
     unmount = ["sh", "-c", f'{proc}exec "$@"', "sh"]
     prefix = [*pid_1(), *unmount, sys.executable, "-c", TERMINAL]
-    run = shim.run(path, prefix=prefix, env={"SHIM_GRACE_PERIOD": "100ms"})
+    run = shim.run(path, prefix=prefix, env={"SHIM_TIMEOUT": "300ms"})
     assert run.exit_status == 0
     assert "Timed out" in run.errors[0]
 

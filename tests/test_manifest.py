@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shim.config import Settings
@@ -183,7 +183,8 @@ def test_wrong_usage(words: list[str]) -> None:
     assert manifest(*words).returncode == 64
 
 
-@given(st.text(st.characters(exclude_categories=["Cs"])), st.text("ab \t\n#:|>-'\"\\"))
+@given(st.text(st.characters(exclude_categories=["Cs"])), st.text("ab \t\n#:|>-'\"\\\x85\u2028"))
+@example("a\x85b\n", "\x85")
 def test_any_text_survives_yaml(one: str, two: str) -> None:
     documents = [{"data": {"one": one, "two": two}}]
     assert list(yaml.safe_load_all(to_yaml(documents))) == documents
