@@ -142,6 +142,8 @@ def to_yaml(documents: Sequence[Resource]) -> str:
 
 # What a literal block can hold as it is: printable lines with something in the first.
 BLOCK = re.compile(r"[!-~][\t -~\xa0-\ud7ff\ue000-\ufefe]*\n[\t\n -~\xa0-\ud7ff\ue000-\ufefe]*")
+# Line breaks of YAML 1.1 besides the newline, which readers may turn into one.
+BREAKS = re.compile("[\x85\u2028\u2029]")
 
 
 def _validate(check: Check) -> None:
@@ -288,5 +290,3 @@ def _secret(text: str) -> tuple[str, str, str]:
 
 _pair.__name__ = "NAME=VALUE"
 _secret.__name__ = "NAME=SECRET/KEY"
-# Line breaks of YAML 1.1 besides the newline, which readers may turn into one.
-BREAKS = re.compile("[\x85\u2028\u2029]")
