@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from socketserver import TCPServer
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from http.server import ThreadingHTTPServer
 from typing import NamedTuple
 
@@ -44,19 +44,35 @@ class BadLine(NamedTuple):
     reason: str
 
 
-def families(text: str) -> tuple[list[Metric], list[BadLine]]:
-    """Parse metrics in the text format; bad lines are left out and returned."""
+def families(text: str, replaced: Collection[str] = ()) -> tuple[list[Metric], list[BadLine]]:
+    """Parse metrics in the text format; bad lines are left out and returned.
+
+    A series that was there before is bad too, since a Pushgateway refuses the whole
+    push for it. `replaced` are labels that do not tell series apart.
+    """
     good: list[str] = []
     bad: list[BadLine] = []
+    seen: set[tuple[str, frozenset[tuple[str, str]]]] = set()
     for number, line in enumerate(text.split("\n"), 1):
         try:
             parsed = list(text_string_to_metric_families(line + "\n"))
         except Exception as error:  # the parser does not only raise ValueError
             bad.append(BadLine(number, str(error)))
             continue
+        series = {
+            (
+                sample.name,
+                frozenset(item for item in sample.labels.items() if item[0] not in replaced),
+            )
+            for metric in parsed
+            for sample in metric.samples
+        }
         if any(metric.name.startswith("khshim_") for metric in parsed):
             bad.append(BadLine(number, "names that begin with khshim_ are khshim's own"))
+        elif series & seen:
+            bad.append(BadLine(number, "there was a line with this name and these labels before"))
         else:
+            seen |= series
             good.append(line)
     try:
         return list(text_string_to_metric_families("\n".join(good) + "\n")), bad
@@ -113,14 +129,14 @@ class RunMetrics(Collector):
             for item in {(item.label, item.unit): item for item in performance}.values():
                 family.add_metric([*values, item.label, item.unit], item.value)
             yield family
-        for metric in families(self._script.text())[0]:
+        for metric in families(self._script.text(), self._labels)[0]:
             for index, sample in enumerate(metric.samples):
                 metric.samples[index] = sample._replace(labels={**sample.labels, **self._labels})
             yield metric
 
     def bad_lines(self) -> list[BadLine]:
         """Return the lines of the script's own metrics that were left out."""
-        return families(self._script.text())[1]
+        return families(self._script.text(), self._labels)[1]
 
     def serve(self, port: int) -> str:
         """Serve /metrics until the process ends; return "" or why that cannot be."""

@@ -358,6 +358,13 @@ def test_prometheus_client_is_not_imported_when_unused(shim: Shim) -> None:
         assert b"import '" + module not in run.stderr
 
 
+def test_a_series_that_is_given_twice() -> None:
+    text = 'a 1\na 2\nb{x="1"} 1\nb{x="2"} 1\nb{check="own"} 1\nb{check="other"} 2\n'
+    good, bad = families(text, ["check"])
+    assert sum(len(metric.samples) for metric in good) == 4
+    assert [line.number for line in bad] == [2, 6]
+
+
 @given(st.text())
 def test_any_text_in_the_metrics_file_is_survived(text: str) -> None:
     good, bad = families(text)
