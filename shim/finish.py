@@ -124,7 +124,8 @@ class _Run:
 
     def drain_output(self) -> None:
         """Give a slow reader of khshim's own output a last chance."""
-        for output in (*self._script_outputs, self._stdout, self._stderr):
+        # Where the script's output is raw its outputs are khshim's own: each once.
+        for output in {*self._script_outputs, self._stdout, self._stderr}:
             output.drain(OUTPUT_DRAIN)
 
     def _log_bug(self, error: Exception) -> str:
