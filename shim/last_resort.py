@@ -38,6 +38,8 @@ def give_up(error: Exception, environ: Mapping[str, str], child: Child | None) -
     Depends on as little as it can: what failed may be the logger or an import.
     """
     kill_group(child)
+    # Nobody takes signals any more, and their pipe's number may soon be a connection's.
+    signal.set_wakeup_fd(-1)
     _write("bug", describe(error), "".join(traceback.format_exception(error)))
     try:
         _report(describe(error), environ)
