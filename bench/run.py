@@ -422,8 +422,8 @@ class Bench:
         folder.mkdir()
         script = folder / "now.sh"
         script.write_text("#!/bin/bash\necho now=$EPOCHREALTIME\n")
-        for path, mode in ((folder, 0o755), (script, 0o755)):
-            path.chmod(mode)
+        for path in (folder, script):
+            path.chmod(0o755)
         run = [*podman, "run", "--rm", "--network=host", "--ulimit=nofile=1024:1024",
                "--ulimit=nproc=4096:4096", f"--volume={folder}:/checks:ro"]  # fmt: skip
         run += [f"--env={name}={value}" for name, value in self.server.environ().items()

@@ -187,7 +187,7 @@ def _is_url(value: str) -> bool:
         separator != ""
         and scheme.lower() in ("http", "https")
         and host.partition(":")[0] != ""
-        and (host.startswith("[") and "]" in host if "[" in host else "]" not in host)
+        and host.startswith("[") == ("[" in host) == ("]" in host)
         and (port == "" or (port.isdecimal() and int(port) < 65536))
         and _is_token(value)
     )

@@ -86,7 +86,8 @@ class _Run:
         self._inbox = inbox
         self._was_told_to_stop = begun.wait is not None and begun.wait.stopped_by is not None
         self._stdout, self._stderr = Sink(1), Sink(2)
-        self._script_outputs: tuple[Output, ...] = ()
+        # What writes to these two: they themselves, or what makes lines of JSON before them.
+        self._outputs: tuple[Output, Output] = (self._stdout, self._stderr)
         self._common_fields: dict[str, object] = {
             "check": settings.check_name,
             "namespace": settings.namespace,
@@ -124,8 +125,7 @@ class _Run:
 
     def drain_output(self) -> None:
         """Give a slow reader of khshim's own output a last chance."""
-        # Where the script's output is raw its outputs are khshim's own: each once.
-        for output in {*self._script_outputs, self._stdout, self._stderr}:
+        for output in self._outputs:
             output.drain(OUTPUT_DRAIN)
 
     def _log_bug(self, error: Exception) -> str:
@@ -173,7 +173,7 @@ class _Run:
                 logging.WARNING,
             )
         output = ScriptOutput(merged=settings.errors_from == "both")
-        self._script_outputs = sinks = self._script_sinks()
+        self._outputs = sinks = self._script_sinks()
         outcome = Supervisor(
             child,
             [

@@ -57,7 +57,7 @@ class Masker:
                 secret = os.fsencode(value).strip()
                 lines = [line.strip() for line in secret.split(b"\n")]
                 for line in lines:
-                    forms.update(_forms(line))
+                    forms.update(_forms_of(line))
                 if len(lines) > 1:
                     forms.update(_base64_forms(secret))
         by_beginning: dict[str, list[str]] = {}
@@ -68,7 +68,7 @@ class Masker:
         return by_beginning
 
 
-def _forms(secret: bytes) -> Iterator[str]:
+def _forms_of(secret: bytes) -> Iterator[str]:
     text = clean(secret)
     if len(text) < SHORTEST:
         return

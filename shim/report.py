@@ -106,14 +106,12 @@ def _ends(output: Captured, editor: Editor) -> tuple[list[str], int, list[str]]:
         head, tail = head[:MAX_LINES], head[MAX_LINES:]
     gap = output.lines_left_out
     gap += max(len(head) - MAX_LINES, 0) + max(len(tail) - MAX_LINES, 0)
+    if end_of_line and len(tail) >= MAX_LINES:
+        gap, end_of_line = gap + 1, ""
     head = [editor.line(text) for text in head[:MAX_LINES]]
-    if not end_of_line:
-        tail = [editor.line(text) for text in tail[-MAX_LINES:]]
-    elif len(tail) < MAX_LINES:
-        tail = [editor.end_of_line(end_of_line), *map(editor.line, tail)]
-    else:
-        gap += 1
-        tail = [editor.line(text) for text in tail[-MAX_LINES:]]
+    tail = [editor.line(text) for text in tail[-MAX_LINES:]]
+    if end_of_line:
+        tail.insert(0, editor.end_of_line(end_of_line))
     return head, gap, tail
 
 
