@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 DOCKER ?= docker
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' shim/__init__.py)
 
-.PHONY: help try test test-image test-faults fuzz bench audit image lint format clean
+.PHONY: help try test test-image test-faults fuzz bench audit image lint format docs clean
 
 help: ## Show what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -70,6 +70,9 @@ lint: $(VENV)/.khshim-dev ## Check style, types and shell scripts
 
 format: $(VENV)/.khshim-dev ## Lay the code out
 	$(BIN)/black --line-length 100 --quiet .
+
+docs: $(VENV)/.khshim-dev ## Write the tables that are made from declarations into the documents
+	$(BIN)/python docs/generate.py
 
 clean: ## Remove what was made here
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .hypothesis

@@ -1,4 +1,9 @@
-"""Settings from the environment and the command line: the one place that knows their names."""
+"""Settings from the environment and the command line: the one place that knows their names.
+
+Each setting is declared once, as an attribute of Settings. The README's table,
+`khshim --help` and what `khshim doctor` and `khshim manifest` check are made from the
+declarations.
+"""
 
 import os
 import stat
@@ -9,9 +14,16 @@ from shim.protocol import REPORT_RESERVE, Endpoint, server_of
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from typing import TypeVar
+    from typing import Generic, TypeVar
 
     T = TypeVar("T")
+
+    class Typed(Generic[T]):
+        """What makes Setting generic for the type checker."""
+
+else:
+    Typed = {"T": object}  # importing `typing` would cost every start 2 ms
+    T = "T"
 
 ERROR_SOURCES = ("stderr", "stdout", "both")
 LOG_LEVELS = ("debug", "info", "warning", "error")
@@ -29,154 +41,87 @@ BOOLEANS = {
 
 URL = "an http:// or https:// URL"
 DURATION = "a duration such as 90s, 2m or 1m30s"
-SHELL_WORDS = "words quoted as in a shell"
+BY_KUBERHEALTHY = "by Kuberhealthy"
+
+# Set by khshim for the script, and so by a script that runs khshim.
+FOR_THE_SCRIPT = frozenset({"SHIM_DEADLINE", "SHIM_METRICS_FILE"})
+# A later deadline (the year 5138) was most probably written in milliseconds.
+LAST_PLAUSIBLE_DEADLINE = 1e11
 
 
-class Reader:
-    """Reads variables and collects a sentence for each value that is wrong.
+class Setting(Typed[T]):
+    """One setting: the variable, how it is read, and what a person must know of it.
 
-    An empty variable counts as one that is not set, since a manifest cannot unset
-    what an image has set.
+    `parse` raises ValueError for a text that is not as `expected`, which completes the
+    sentence "expected …". `default` is a text as a user would write it, or a function
+    that returns one from the settings declared before this one; without it the value is
+    None, and `parse` is to be `optional`. `meaning` is one line of Markdown, and
+    `default_words` what the documents show where the default is not one fixed text.
     """
 
-    def __init__(self, environ: "Mapping[str, str]") -> None:
-        self.environ = environ
-        self.problems: list[str] = []
+    def __init__(
+        self,
+        name: str,
+        parse: "Callable[[str], T]",
+        expected: str,
+        meaning: str,
+        default: "str | Callable[[Settings], str] | None" = None,
+        default_words: str = "",
+        required: bool = False,
+    ) -> None:
+        self.name = name
+        self.parse = parse
+        self.expected = expected
+        self.meaning = meaning
+        self.default = default
+        self.default_words = default_words or (f"`{default}`" if default else "–")
+        self.required = required
 
-    def text(self, name: str) -> "str | None":
-        return self.environ.get(name) or None
+    def __set_name__(self, owner: type, attribute: str) -> None:
+        self.attribute = attribute
 
-    def parsed(self, name: str, parse: "Callable[[str], T]", default: "T", expected: str) -> "T":
-        """Return `parse(value)`; a ValueError from it becomes a problem."""
-        value = self.text(name)
-        if value is None:
-            return default
+    def __get__(self, settings: "Settings", owner: "type | None" = None) -> "T":
+        value: T = vars(settings)[self.attribute]
+        return value
+
+    def problem(self, text: str) -> "str | None":
+        """Return a sentence on what is wrong with `text` as a value, None if it is right."""
         try:
-            return parse(value)
+            self.parse(text)
         except ValueError:
-            self.wrong(name, value, expected)
-            return default
-
-    def required(self, name: str, is_good: "Callable[[str], bool]", expected: str) -> "str | None":
-        value = self.text(name)
-        if value is None:
-            self.problems.append(f"{name} is not set; expected {expected}.")
-        elif not is_good(value):
-            self.wrong(name, value, expected)
-        else:
-            return value
+            return self._wrong(text)
         return None
 
-    def wrong(self, name: str, value: str, expected: str) -> None:
+    def read(self, text: str, settings: "Settings") -> "T | None":
+        """Return the value of `text`, or of the default where that is empty or wrong.
+
+        An empty variable counts as one that is not set, since a manifest cannot unset
+        what an image has set. What is wrong is added to `settings.problems`.
+        """
+        if text:
+            try:
+                return self.parse(text)
+            except ValueError:
+                settings.problems.append(self._wrong(text))
+        elif self.required:
+            settings.problems.append(f"{self.name} is not set; expected {self.expected}.")
+        default = self.default(settings) if callable(self.default) else self.default
+        return None if default is None else self.parse(default)
+
+    def _wrong(self, text: str) -> str:
         # Never cut here: half of a secret in it could not be masked any more.
-        if len(value) <= 80:
-            self.problems.append(f'{name} is "{value}"; expected {expected}.')
-        else:
-            self.problems.append(f'{name} is wrong; expected {expected}. It is "{value}"')
+        if len(text) <= 80:
+            return f'{self.name} is "{text}"; expected {self.expected}.'
+        return f'{self.name} is wrong; expected {self.expected}. It is "{text}"'
 
 
-class Settings:
-    """Everything one run depends on; times in seconds, the deadline in unix time.
-
-    `problems` holds a sentence for each wrong setting; where it is not empty the
-    other fields hold defaults and the script must not be started. `endpoint` is
-    None where no report can be sent.
-    """
-
-    def __init__(self, environ: "Mapping[str, str]", command: "Sequence[str]" = ()) -> None:
-        read = Reader(environ)
-
-        url = read.required("KH_REPORTING_URL", _is_url, URL)
-        run_uuid = read.required(
-            "KH_RUN_UUID", _is_token, "the run's uuid, as Kuberhealthy sets it"
-        )
-        self.deadline = read.parsed(
-            "KH_CHECK_RUN_DEADLINE",
-            _finite,
-            None,
-            "unix seconds, as Kuberhealthy sets them",
-        )
-        self.namespace = read.text("KH_POD_NAMESPACE")
-
-        script = read.text("SHIM_SCRIPT")
-        args = read.parsed("SHIM_ARGS", _shell_words, list[str](), SHELL_WORDS)
-        if command:
-            script, args = command[0], list(command[1:])
-        if not script:
-            read.problems.append("SHIM_SCRIPT is not set; expected the path of the script to run.")
-        self.script = script or ""
-        self.args = args
-        self.interpreter = read.parsed(
-            "SHIM_INTERPRETER", _command, list[str](), "a command such as bash -eu"
-        )
-        self.timeout = read.parsed("SHIM_TIMEOUT", _positive_duration, None, DURATION)
-        self.grace_period = read.parsed("SHIM_GRACE_PERIOD", durations.parse, 5.0, DURATION)
-        self.report_reserve = read.parsed(
-            "SHIM_REPORT_RESERVE",
-            durations.parse,
-            REPORT_RESERVE[server_of(url or "")],
-            DURATION,
-        )
-        self.preset = read.parsed("SHIM_PRESET", _one_of(PRESETS), "none", _list(PRESETS))
-        nagios = self.preset == "nagios"
-        self.errors_from = read.parsed(
-            "SHIM_ERRORS_FROM",
-            _one_of(ERROR_SOURCES),
-            "stdout" if nagios else "stderr",
-            _list(ERROR_SOURCES),
-        )
-        self.ok_exit_codes = read.parsed(
-            "SHIM_OK_EXIT_CODES",
-            _exit_codes,
-            frozenset({0, 1} if nagios else {0}),
-            "exit codes from 0 to 255 such as 0,1",
-        )
-        self.pass_credentials = read.parsed(
-            "SHIM_PASS_CREDENTIALS", _boolean, False, "true or false"
-        )
-        ca_file = read.parsed("SHIM_CA_FILE", _readable, None, "a PEM file this user can read")
-        self.mask = _names(read.text("SHIM_MASK") or "")
-        self.wait_for_server = read.parsed("SHIM_WAIT_FOR_SERVER", durations.parse, 0.0, DURATION)
-        self.quit_url = read.parsed("SHIM_QUIT_URL", _url, None, URL)
-        self.log_level = read.parsed(
-            "SHIM_LOG_LEVEL", _one_of(LOG_LEVELS), "info", _list(LOG_LEVELS)
-        )
-        self.log_format = read.parsed(
-            "SHIM_LOG_FORMAT", _one_of(LOG_FORMATS), "json", _list(LOG_FORMATS)
-        )
-        self.log_script = read.parsed(
-            "SHIM_LOG_SCRIPT", _one_of(SCRIPT_LOGS), "raw", _list(SCRIPT_LOGS)
-        )
-        self.check_name = read.text("SHIM_CHECK_NAME")
-        self.termination_log = read.text("SHIM_TERMINATION_LOG") or "/dev/termination-log"
-        self.metrics_port = read.parsed("SHIM_METRICS_PORT", _port, None, "a port from 1 to 65535")
-        self.pushgateway_url = read.parsed("SHIM_PUSHGATEWAY_URL", _url, None, URL)
-        self.endpoint = Endpoint(url, run_uuid, ca_file) if url and run_uuid else None
-        self.problems = read.problems
+def optional(parse: "Callable[[str], T]") -> "Callable[[str], T | None]":
+    """Return `parse`, typed for a setting that may be None."""
+    return parse
 
 
-def script_environment(
-    environ: "Mapping[str, str]",
-    *,
-    pass_credentials: bool,
-    terminate_at: "float | None",
-    metrics_file: "str | None" = None,
-) -> "dict[str, str]":
-    """Return the environment the script gets.
-
-    The credentials of the run stay with khshim, so that a script that reports by
-    itself cannot report twice. `terminate_at` is the unix time of the script's
-    SIGTERM; it is rounded down, since shells count in whole seconds.
-    """
-    result = dict(environ)
-    if not pass_credentials:
-        result.pop("KH_REPORTING_URL", None)
-        result.pop("KH_RUN_UUID", None)
-    if terminate_at is not None:
-        result["SHIM_DEADLINE"] = str(int(terminate_at))
-    if metrics_file is not None:
-        result["SHIM_METRICS_FILE"] = metrics_file
-    return result
+def _text(value: str) -> str:
+    return value
 
 
 def _is_url(value: str) -> bool:
@@ -199,16 +144,22 @@ def _url(value: str) -> str:
     return value
 
 
-def _port(value: str) -> int:
-    port = int(value)
-    if not 0 < port < 65536:
+def _token(value: str) -> str:
+    if not _is_token(value):
         raise ValueError(value)
-    return port
+    return value
 
 
 def _is_token(value: str) -> bool:
     """Tell whether `value` can go into an HTTP request as it is."""
     return value.isascii() and value.isprintable() and " " not in value
+
+
+def _port(value: str) -> int:
+    port = int(value)
+    if not 0 < port < 65536:
+        raise ValueError(value)
+    return port
 
 
 def _finite(value: str) -> float:
@@ -226,6 +177,8 @@ def _positive_duration(value: str) -> float:
 
 
 def _shell_words(value: str) -> "list[str]":
+    if not value:
+        return []
     import shlex  # only here: it costs every start 2 ms, and few runs need it
 
     return shlex.split(value)
@@ -233,7 +186,7 @@ def _shell_words(value: str) -> "list[str]":
 
 def _command(value: str) -> "list[str]":
     words = _shell_words(value)
-    if not words:
+    if value and not words:
         raise ValueError(value)
     return words
 
@@ -280,3 +233,269 @@ def _readable(value: str) -> str:
     if not is_file:
         raise ValueError(value)
     return value
+
+
+class Settings:
+    """Everything one run depends on; times in seconds, the deadline in unix time.
+
+    `problems` holds a sentence for each wrong setting; where it is not empty the
+    other fields hold defaults and the script must not be started. `unknown` are the
+    names that begin with SHIM_ and that khshim does not know; `warnings` are sentences
+    on settings that are probably not meant as they are. `endpoint` is None where no
+    report can be sent.
+    """
+
+    reporting_url = Setting(
+        "KH_REPORTING_URL",
+        optional(_url),
+        URL,
+        "where the report goes; the path tells v2 (`/externalCheckStatus`) from v3",
+        default_words=BY_KUBERHEALTHY,
+        required=True,
+    )
+    run_uuid = Setting(
+        "KH_RUN_UUID",
+        optional(_token),
+        "the run's uuid, as Kuberhealthy sets it",
+        "the run's token",
+        default_words=BY_KUBERHEALTHY,
+        required=True,
+    )
+    deadline = Setting(
+        "KH_CHECK_RUN_DEADLINE",
+        optional(_finite),
+        "unix seconds, as Kuberhealthy sets them",
+        "unix seconds; without it there is no deadline, and 30 s for the delivery",
+        default_words=BY_KUBERHEALTHY,
+    )
+    namespace = Setting(
+        "KH_POD_NAMESPACE",
+        optional(_text),
+        "the pod's namespace",
+        "shown in the log",
+        default_words=BY_KUBERHEALTHY,
+    )
+    script = Setting(
+        "SHIM_SCRIPT",
+        _text,
+        "the path of the script to run",
+        "the script: a path, or a name in the working directory, in `/checks` or among the"
+        " bundled [scripts](scripts)",
+        default="",
+    )
+    args = Setting(
+        "SHIM_ARGS",
+        _shell_words,
+        "words quoted as in a shell",
+        "its arguments, quoted as in a shell",
+        default="",
+    )
+    interpreter = Setting(
+        "SHIM_INTERPRETER",
+        _command,
+        "a command such as bash -eu",
+        "command to run it with, e.g. `bash -eu`",
+        default="",
+        default_words="from the script",
+    )
+    timeout = Setting(
+        "SHIM_TIMEOUT",
+        optional(_positive_duration),
+        "a duration of more than 0, such as 90s, 2m or 1m30s",
+        "a limit of its own, besides the check's deadline",
+    )
+    grace_period = Setting(
+        "SHIM_GRACE_PERIOD",
+        durations.parse,
+        DURATION,
+        "how long the script may go on after SIGTERM, before SIGKILL",
+        default="5s",
+    )
+    report_reserve = Setting(
+        "SHIM_REPORT_RESERVE",
+        durations.parse,
+        DURATION,
+        "kept free before the deadline for the report; v2 overwrites a report in the last 12 s"
+        ' with "timed out"',
+        default=lambda settings: f"{REPORT_RESERVE[server_of(settings.reporting_url or '')]}s",
+        default_words="`2s`, on v2 `12s`",
+    )
+    preset = Setting(
+        "SHIM_PRESET",
+        _one_of(PRESETS),
+        _list(PRESETS),
+        "`nagios`: errors from stdout, and exit codes 0 and 1 pass, unless set otherwise",
+        default="none",
+    )
+    errors_from = Setting(
+        "SHIM_ERRORS_FROM",
+        _one_of(ERROR_SOURCES),
+        _list(ERROR_SOURCES),
+        "the stream whose lines become the errors: `stderr`, `stdout` or `both`",
+        default=lambda settings: "stdout" if settings.is_plugin else "stderr",
+        default_words="`stderr`",
+    )
+    ok_exit_codes = Setting(
+        "SHIM_OK_EXIT_CODES",
+        _exit_codes,
+        "exit codes from 0 to 255 such as 0,1",
+        "exit statuses that pass, e.g. `0,1`",
+        default=lambda settings: "0,1" if settings.is_plugin else "0",
+        default_words="`0`",
+    )
+    pass_credentials = Setting(
+        "SHIM_PASS_CREDENTIALS",
+        _boolean,
+        "true or false",
+        "hand `KH_REPORTING_URL` and `KH_RUN_UUID` to the script as well",
+        default="false",
+    )
+    ca_file = Setting(
+        "SHIM_CA_FILE",
+        optional(_readable),
+        "a PEM file this user can read",
+        "authorities to trust (PEM) for an `https` reporting URL",
+        default_words="the system's",
+    )
+    mask = Setting(
+        "SHIM_MASK",
+        _names,
+        "names of variables, separated by commas",
+        "more variables whose values are secrets, e.g. `DB_DSN,*_URL` ([Secrets](#secrets))",
+        default="",
+    )
+    wait_for_server = Setting(
+        "SHIM_WAIT_FOR_SERVER",
+        durations.parse,
+        DURATION,
+        "hold the script back until Kuberhealthy can be reached, at most so long"
+        " ([Fresh nodes](#fresh-nodes-and-service-meshes))",
+        default="0",
+        default_words="off",
+    )
+    quit_url = Setting(
+        "SHIM_QUIT_URL",
+        optional(_url),
+        URL,
+        "POSTed once at the end, to end a service mesh's sidecar",
+    )
+    log_level = Setting(
+        "SHIM_LOG_LEVEL",
+        _one_of(LOG_LEVELS),
+        _list(LOG_LEVELS),
+        "`debug`, `info`, `warning` or `error`",
+        default="info",
+    )
+    log_format = Setting(
+        "SHIM_LOG_FORMAT",
+        _one_of(LOG_FORMATS),
+        _list(LOG_FORMATS),
+        "`json`, or `text` for people",
+        default="json",
+    )
+    log_script = Setting(
+        "SHIM_LOG_SCRIPT",
+        _one_of(SCRIPT_LOGS),
+        _list(SCRIPT_LOGS),
+        "`raw` passes the script's output on byte for byte, `json` makes each line a JSON object",
+        default="raw",
+    )
+    check_name = Setting(
+        "SHIM_CHECK_NAME",
+        optional(_text),
+        "the check's name",
+        "the check's name, for the log and the metrics (`khshim manifest` sets it)",
+    )
+    termination_log = Setting(
+        "SHIM_TERMINATION_LOG",
+        _text,
+        "a path",
+        "where a summary goes that `kubectl describe pod` shows; skipped if it is not there",
+        default="/dev/termination-log",
+    )
+    metrics_port = Setting(
+        "SHIM_METRICS_PORT",
+        optional(_port),
+        "a port from 1 to 65535",
+        "serve `/metrics` on this port while the check runs ([Metrics](#metrics))",
+    )
+    pushgateway_url = Setting(
+        "SHIM_PUSHGATEWAY_URL",
+        optional(_url),
+        URL,
+        "push the metrics there after the report",
+    )
+
+    def __init__(self, environ: "Mapping[str, str]", command: "Sequence[str]" = ()) -> None:
+        self.problems: list[str] = []
+        self.warnings: list[str] = []
+        for setting in SETTINGS:
+            vars(self)[setting.attribute] = setting.read(environ.get(setting.name, ""), self)
+        self.unknown = sorted(filter(_is_unknown, environ))
+        if command:
+            if self.args:
+                self.warnings.append(
+                    "SHIM_ARGS is ignored, since the command line names the script: put the"
+                    " arguments behind it there."
+                )
+            vars(self).update(script=command[0], args=list(command[1:]))
+        elif not self.script:
+            self.problems.append("SHIM_SCRIPT is not set; expected the path of the script to run.")
+        if self.deadline is not None and self.deadline > LAST_PLAUSIBLE_DEADLINE:
+            self.warnings.append(
+                "KH_CHECK_RUN_DEADLINE is later than the year 5000, so the script runs without a"
+                " deadline in effect: was it written in milliseconds?"
+            )
+
+    @property
+    def is_plugin(self) -> bool:
+        """Whether the script is a Nagios plugin, whose exit statuses have a meaning."""
+        return self.preset == "nagios"
+
+    @property
+    def endpoint(self) -> "Endpoint | None":
+        """Where the report goes; None where the URL or the run's uuid is missing or wrong."""
+        if self.reporting_url is None or self.run_uuid is None:
+            return None
+        return Endpoint(self.reporting_url, self.run_uuid, self.ca_file)
+
+
+SETTINGS = tuple(value for value in vars(Settings).values() if isinstance(value, Setting))
+NAMES = frozenset(setting.name for setting in SETTINGS)
+
+
+def _is_unknown(name: str) -> bool:
+    """Tell whether `name` is meant for khshim and none of its settings.
+
+    A Service named shim or shim-… makes Kubernetes set SHIM_SERVICE_HOST, SHIM_PORT,
+    SHIM_PORT_80_TCP_ADDR and the like ("Discovering services", Kubernetes).
+    """
+    if not name.startswith("SHIM_") or name in NAMES or name in FOR_THE_SCRIPT:
+        return False
+    words = name.split("_")
+    is_port = "PORT" in words and (words[-1] == "PORT" or words[words.index("PORT") + 1].isdigit())
+    return not is_port and "SERVICE" not in words
+
+
+def script_environment(
+    environ: "Mapping[str, str]",
+    *,
+    pass_credentials: bool,
+    terminate_at: "float | None",
+    metrics_file: "str | None" = None,
+) -> "dict[str, str]":
+    """Return the environment the script gets.
+
+    The credentials of the run stay with khshim, so that a script that reports by
+    itself cannot report twice. `terminate_at` is the unix time of the script's
+    SIGTERM; it is rounded down, since shells count in whole seconds. SHIM_METRICS_FILE
+    is always set, so that a script that writes metrics behaves the same without them.
+    """
+    result = dict(environ)
+    if not pass_credentials:
+        result.pop("KH_REPORTING_URL", None)
+        result.pop("KH_RUN_UUID", None)
+    if terminate_at is not None:
+        result["SHIM_DEADLINE"] = str(int(terminate_at))
+    result["SHIM_METRICS_FILE"] = metrics_file or os.devnull
+    return result

@@ -22,6 +22,7 @@ from shim.options import Parser
 from shim.patience import Patience
 from shim.post import connections, explain
 from shim.protocol import Endpoint
+from shim.suggest import unknown_setting
 
 TIMEOUT = 5.0
 # The deadline is compared with this machine's clock; so much may be wrong unnoticed.
@@ -59,10 +60,10 @@ def main(words: Sequence[str]) -> int:
 def examine(environ: Mapping[str, str], command: Sequence[str]) -> Iterator[Finding]:
     """Yield what is found, in the order in which a run would come upon it."""
     settings = Settings(environ, command)
-    if settings.problems:
-        for problem in settings.problems:
-            yield Finding("settings", problem, "correct this variable")
-    else:
+    doubts = [*map(unknown_setting, settings.unknown), *settings.warnings]
+    for problem in [*settings.problems, *doubts]:
+        yield Finding("settings", problem, "correct this variable")
+    if not settings.problems and not doubts:
         yield Finding("settings", "all are understood")
     if settings.script:
         yield from _script(settings)

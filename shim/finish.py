@@ -33,6 +33,7 @@ from shim.signals import SignalInbox
 from shim.sink import Output, Sink
 from shim.spawn import Child
 from shim.start import Start
+from shim.suggest import unknown_setting
 from shim.supervise import Stream, Supervisor
 from shim.usage import Usage, usage_of_children
 
@@ -135,6 +136,7 @@ class _Run:
 
     def _report(self) -> tuple[Report, int]:
         begun, problems = self._begun, self._settings.problems
+        self._log_doubts()
         if problems:
             for problem in problems:
                 self._log("wrong_setting", problem, logging.ERROR)
@@ -145,6 +147,13 @@ class _Run:
             self._log("script_not_started", begun.obstacle, logging.ERROR, script=begun.path)
             return failure([begun.obstacle], self._editor), 0
         return self._supervise(begun.child), 0
+
+    def _log_doubts(self) -> None:
+        """Log what is no failure and probably not what was meant."""
+        for name in self._settings.unknown:
+            self._log("unknown_setting", unknown_setting(name), logging.WARNING, setting=name)
+        for warning in self._settings.warnings:
+            self._log("doubtful_setting", warning, logging.WARNING)
 
     def _log_wait(self, wait: Wait) -> None:
         if wait.reason:

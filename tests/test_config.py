@@ -1,15 +1,11 @@
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-from pathlib import Path
 
 import pytest
 
-from shim.config import Settings, script_environment
+from shim.config import SETTINGS, Setting, Settings, script_environment
 from shim.protocol import Server
 
-README = Path(__file__).parent.parent / "README.md"
 GOOD = {
     "KH_REPORTING_URL": "http://kuberhealthy.kuberhealthy.svc.cluster.local/check",
     "KH_RUN_UUID": "4a6c63f2-7f52-4d68-9d3a-6c0a2a0e3c4d",
@@ -131,16 +127,16 @@ def test_every_wrong_setting_is_named_at_once() -> None:
     assert [problem.split()[0] for problem in result.problems] == [
         "KH_REPORTING_URL",
         "KH_RUN_UUID",
-        "SHIM_SCRIPT",
         "SHIM_TIMEOUT",
         "SHIM_GRACE_PERIOD",
+        "SHIM_SCRIPT",
     ]
     assert result.endpoint is None
 
 
 def test_a_long_wrong_value_comes_last() -> None:
     [problem] = settings(SHIM_TIMEOUT="x" * 5000).problems
-    assert problem.startswith("SHIM_TIMEOUT is wrong; expected a duration such as")
+    assert problem.startswith("SHIM_TIMEOUT is wrong; expected a duration of more than 0")
 
 
 def test_the_command_line_wins_over_the_environment() -> None:
@@ -160,37 +156,92 @@ def test_the_script_does_not_get_the_credentials() -> None:
 
 def test_the_script_gets_the_credentials_when_asked_for() -> None:
     environ = script_environment(GOOD, pass_credentials=True, terminate_at=None)
-    assert environ == GOOD
+    assert environ == {**GOOD, "SHIM_METRICS_FILE": "/dev/null"}
 
 
-class Recorder(dict[str, str]):
-    """An environment that remembers which variables it was asked for."""
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
+def test_every_setting_has_a_value_that_works_and_most_one_that_is_refused(
+    setting: Setting[object],
+) -> None:
+    right, wrong = VALUES[setting.name]
+    changed = settings(**{setting.name: right})
+    assert changed.problems == []
+    assert getattr(changed, setting.attribute) != getattr(settings(), setting.attribute)
+    if wrong is not None:
+        [problem] = settings(**{setting.name: wrong}).problems
+        assert problem == f'{setting.name} is "{wrong}"; expected {setting.expected}.'
+        assert setting.problem(wrong) == problem
+    assert setting.problem(right) is None
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        super().__init__(environ)
-        self.names: set[str] = set()
 
-    def get(self, name: str, default: object = None) -> str | None:  # type: ignore[override]
-        self.names.add(name)
-        return super().get(name)
-
-
-def test_the_readme_has_one_table_of_all_settings() -> None:
-    read = Recorder(GOOD)
-    Settings(read)
-    rows = re.findall(r"^\| `((?:KH|SHIM)_\w+)`", README.read_text(), re.MULTILINE)
-    assert sorted(rows) == sorted(read.names)
+# A right value other than the default, and a wrong one where there can be one.
+VALUES = {
+    "KH_REPORTING_URL": ("https://kuberhealthy/externalCheckStatus", "kuberhealthy"),
+    "KH_RUN_UUID": ("1-2", "two words"),
+    "KH_CHECK_RUN_DEADLINE": ("1700000001", "soon"),
+    "KH_POD_NAMESPACE": ("shop", None),
+    "SHIM_SCRIPT": ("other.sh", None),
+    "SHIM_ARGS": ("a 'b c'", "'open"),
+    "SHIM_INTERPRETER": ("bash -eu", "'open"),
+    "SHIM_TIMEOUT": ("10s", "0"),
+    "SHIM_GRACE_PERIOD": ("1s", "1d"),
+    "SHIM_REPORT_RESERVE": ("3s", "-1s"),
+    "SHIM_PRESET": ("nagios", "sensu"),
+    "SHIM_ERRORS_FROM": ("both", "stdin"),
+    "SHIM_OK_EXIT_CODES": ("0,2", "ok"),
+    "SHIM_PASS_CREDENTIALS": ("yes", "maybe"),
+    "SHIM_CA_FILE": (__file__, "/no/such/file"),
+    "SHIM_MASK": ("DB_DSN", None),
+    "SHIM_WAIT_FOR_SERVER": ("20s", "a while"),
+    "SHIM_QUIT_URL": ("http://127.0.0.1/quit", "quit"),
+    "SHIM_LOG_LEVEL": ("debug", "loud"),
+    "SHIM_LOG_FORMAT": ("text", "xml"),
+    "SHIM_LOG_SCRIPT": ("json", "text"),
+    "SHIM_CHECK_NAME": ("web", None),
+    "SHIM_TERMINATION_LOG": ("/dev/null", None),
+    "SHIM_METRICS_PORT": ("9090", "0"),
+    "SHIM_PUSHGATEWAY_URL": ("http://pushgateway:9091", "pushgateway"),
+}
 
 
 @pytest.mark.parametrize(
-    ("name", "attribute"),
+    ("name", "unknown"),
     [
-        ("SHIM_GRACE_PERIOD", "grace_period"),
-        ("SHIM_LOG_LEVEL", "log_level"),
-        ("SHIM_ERRORS_FROM", "errors_from"),
+        ("SHIM_TIMOUT", True),
+        ("SHIM_ERROR_FROM", True),
+        ("SHIM_X", True),
+        ("shim_timeout", False),
+        ("SHIMTIMEOUT", False),
+        # For the script, and so for a khshim in it.
+        ("SHIM_DEADLINE", False),
+        ("SHIM_METRICS_FILE", False),
+        # What Kubernetes sets for a Service named shim, or shim-web.
+        ("SHIM_SERVICE_HOST", False),
+        ("SHIM_SERVICE_PORT", False),
+        ("SHIM_SERVICE_PORT_HTTP", False),
+        ("SHIM_PORT", False),
+        ("SHIM_PORT_80_TCP", False),
+        ("SHIM_PORT_80_TCP_ADDR", False),
+        ("SHIM_WEB_PORT_80_TCP_PROTO", False),
+        ("SHIM_METRIC_PORTS", True),
+        ("SHIM_PORT_METRICS", True),
     ],
 )
-def test_the_readme_names_the_real_defaults(name: str, attribute: str) -> None:
-    [default] = re.findall(rf"^\| `{name}` \| `([^`]*)`", README.read_text(), re.MULTILINE)
-    result = settings()
-    assert getattr(settings(**{name: default}), attribute) == getattr(result, attribute)
+def test_a_name_that_is_no_setting(name: str, unknown: bool) -> None:
+    result = settings(**{name: "1"})
+    assert result.unknown == ([name] if unknown else [])
+    assert result.problems == []
+
+
+def test_arguments_that_the_command_line_replaces() -> None:
+    assert settings(SHIM_ARGS="a").warnings == []
+    [warning] = Settings({**GOOD, "SHIM_ARGS": "a"}, ["x.sh"]).warnings
+    assert warning.startswith("SHIM_ARGS is ignored")
+
+
+@pytest.mark.parametrize(
+    ("deadline", "warnings"), [("1790000000", 0), ("100000000000", 0), ("1790000000000", 1)]
+)
+def test_a_deadline_in_milliseconds(deadline: str, warnings: int) -> None:
+    result = settings(KH_CHECK_RUN_DEADLINE=deadline)
+    assert ["milliseconds" in warning for warning in result.warnings] == [True] * warnings

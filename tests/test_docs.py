@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 import pytest
 
+from docs.generate import BLOCKS, filled
 from tests.manifests import ROOT
 
 RELIABILITY = (ROOT / "docs" / "RELIABILITY.md").read_text()
@@ -29,3 +31,11 @@ def test_every_link_leads_somewhere(document: str) -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", path.read_text()):
         if not target.startswith("http"):
             assert (path.parent / target).exists(), target
+
+
+@pytest.mark.parametrize(("document", "name", "content"), BLOCKS)
+def test_every_table_is_as_the_declarations_have_it(
+    document: str, name: str, content: Callable[[], str]
+) -> None:
+    text = (ROOT / document).read_text()
+    assert filled(text, name, content()) == text, "run: make docs"

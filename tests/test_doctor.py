@@ -78,6 +78,8 @@ def test_all_is_right(server: Callable[..., str], script: Write) -> None:
     ("changes", "text", "wrong"),
     [
         ({"SHIM_TIMEOUT": "x"}, GOOD_SCRIPT, "settings"),
+        ({"SHIM_TIMOUT": "5s"}, GOOD_SCRIPT, "settings"),
+        ({"SHIM_ARGS": "-v"}, GOOD_SCRIPT, "settings"),
         ({}, "", "script"),
         ({}, "#!/no/such/shell\n", "interpreter"),
         ({"SHIM_INTERPRETER": "no-such-shell"}, GOOD_SCRIPT, "interpreter"),

@@ -260,9 +260,30 @@ def test_wrong_settings_are_reported_and_the_script_not_started(shim: Shim, scri
     assert run.exit_status == 78
     assert run.stdout == b""
     assert run.errors == [
-        'SHIM_TIMEOUT is "5 minutes"; expected a duration such as 90s, 2m or 1m30s.',
+        'SHIM_TIMEOUT is "5 minutes"; expected a duration of more than 0, such as 90s, 2m or 1m30s.',
         'SHIM_GRACE_PERIOD is "x"; expected a duration such as 90s, 2m or 1m30s.',
     ]
+
+
+def test_a_misspelt_setting_is_a_warning(shim: Shim) -> None:
+    run = shim.run("/bin/true", env={"SHIM_TIMOUT": "5s", "SHIM_SERVICE_HOST": "10.0.0.1"})
+    assert run.ok and run.exit_status == 0
+    assert run.event("unknown_setting")["message"] == (
+        "SHIM_TIMOUT is no setting of khshim and has no effect. Did you mean SHIM_TIMEOUT?"
+    )
+    assert run.event("unknown_setting")["level"] == "warning"
+
+
+def test_a_doubtful_setting_is_a_warning(shim: Shim) -> None:
+    run = shim.run("/bin/true", env={"SHIM_ARGS": "-v"})
+    assert run.ok
+    assert run.event("doubtful_setting")["message"].startswith("SHIM_ARGS is ignored")
+
+
+@pytest.mark.parametrize("metrics", [{}, {"SHIM_METRICS_PORT": "1"}])
+def test_metrics_never_change_a_verdict(shim: Shim, script: Write, metrics: dict[str, str]) -> None:
+    path = script('#!/bin/sh\nset -eu\necho "queue 1" >> "$SHIM_METRICS_FILE"\n')
+    assert shim.run(path, env=metrics).errors == []
 
 
 @pytest.mark.parametrize("name", ["KH_REPORTING_URL", "KH_RUN_UUID"])

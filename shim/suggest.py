@@ -1,0 +1,22 @@
+"""The name that was probably meant by a misspelt one."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+from shim.config import NAMES
+
+# SequenceMatcher.ratio(): two of eight letters wrong is still taken for a slip.
+LEAST_SIMILARITY = 0.75
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return " Did you mean X?" where a known name is like `name`, else ""."""
+    names = difflib.get_close_matches(name, sorted(known), 1, LEAST_SIMILARITY)
+    return f" Did you mean {names[0]}?" if names else ""
+
+
+def unknown_setting(name: str) -> str:
+    """Return the sentence on a variable that khshim does not know."""
+    return f"{name} is no setting of khshim and has no effect.{did_you_mean(name, NAMES)}"
