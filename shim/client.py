@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterable
 
 from shim.config import Settings
-from shim.delivery_result import Result
+from shim.delivery.result import Result
 from shim.mask import Masker
 from shim.report import PASSED, Editor, Report, failure, lines_of
 
@@ -43,7 +43,7 @@ def deadline() -> float | None:
 
 
 def _report(report: Report | list[str]) -> None:
-    from shim.delivery import deliver_quietly  # `import shim.client` stays quick
+    from shim.delivery.deliver import deliver_quietly  # `import shim.client` stays quick
 
     settings = Settings(os.environ)
     if settings.endpoint is None:

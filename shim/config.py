@@ -124,24 +124,26 @@ def _text(value: str) -> str:
     return value
 
 
-def _is_url(value: str) -> bool:
-    scheme, separator, rest = value.partition("://")
-    host = rest.partition("/")[0].rpartition("@")[2]
-    port = host.rpartition("]")[2].partition(":")[2]
-    return (
-        separator != ""
-        and scheme.lower() in ("http", "https")
-        and host.partition(":")[0] != ""
-        and host.startswith("[") == ("[" in host) == ("]" in host)
-        and (port == "" or (port.isdecimal() and int(port) < 65536))
-        and _is_token(value)
-    )
-
-
 def _url(value: str) -> str:
-    if not _is_url(value):
+    scheme, separator, rest = value.partition("://")
+    address = rest.partition("/")[0].rpartition("@")[2]
+    host, _, port = address.partition(":")
+    if address.startswith("["):
+        host, bracket, behind = address[1:].partition("]")
+        colon, _, port = behind.partition(":")
+        is_host = bracket != "" and colon == "" and _is_ipv6(host)
+    else:
+        is_host = host != "" and not set("[]") & set(address)
+    is_port = port == "" or (port.isdecimal() and int(port) < 65536)
+    is_http = separator != "" and scheme.lower() in ("http", "https")
+    if not (is_http and is_host and is_port and _is_token(value)):
         raise ValueError(value)
     return value
+
+
+def _is_ipv6(host: str) -> bool:
+    """Tell whether `host` can be an IPv6 address; what else is wrong with it DNS will tell."""
+    return host.count(":") >= 2 and set(host.partition("%")[0].lower()) <= set("0123456789abcdef:.")
 
 
 def _token(value: str) -> str:

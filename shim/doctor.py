@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from typing import NamedTuple
-from urllib.parse import urlsplit
-
-import urllib3
-from urllib3.exceptions import HTTPError
 
 from shim import script
 from shim.budget import Budget
 from shim.config import Settings
+from shim.delivery.connect import resolve
+from shim.delivery.request import Answer, Attempt, Lost, Request, perform
+from shim.delivery.time_limit import TimeLimit
+from shim.delivery.worker import Worker
 from shim.durations import show
 from shim.options import Parser
-from shim.patience import Patience
-from shim.post import connections, explain
 from shim.protocol import Endpoint
 from shim.suggest import unknown_setting
 
@@ -118,43 +115,39 @@ def _time(settings: Settings) -> Finding:
 
 
 def _server(endpoint: Endpoint) -> Iterator[Finding]:
-    parts = urlsplit(endpoint.url)
-    host = parts.hostname or ""
-    port = parts.port or (443 if parts.scheme.lower() == "https" else 80)
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:
-        yield Finding("name", f"{host}: {error}", "check the Service's name and the cluster's DNS")
+        addresses = resolve(endpoint.host, endpoint.port)
+    except OSError as error:
+        advice = "check the Service's name and the cluster's DNS"
+        yield Finding("name", f"{endpoint.host}: {error}", advice)
         return
-    yield Finding("name", f"{host} is {', '.join(sorted({str(info[4][0]) for info in found}))}")
+    shown = ", ".join(sorted({str(found.address[0]) for found in addresses}))
+    yield Finding("name", f"{endpoint.host} is {shown}")
     # The front page, and not the reporting path: nothing is reported by looking at it.
-    url = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}/"
+    host = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.host
+    url = f"{'https' if endpoint.is_tls else 'http'}://{host}:{endpoint.port}/"
     asked_at = time.time()
-    answers: list[urllib3.BaseHTTPResponse] = []
-    problem = Patience(time.monotonic() + 2 * TIMEOUT).ask(
-        lambda: _front_page(url, endpoint, answers), f"no answer within {2 * TIMEOUT:.0f} s"
-    )
-    if problem:
+    answer = _get(url, endpoint.ca_file)
+    if isinstance(answer, Lost):
         advice = "check the Service, network policies, and for https SHIM_CA_FILE"
-        yield Finding("server", problem, advice)
+        yield Finding("server", answer.reason, advice)
         return
-    [response] = answers
     kind = f"Kuberhealthy {endpoint.server.value} by its path"
-    yield Finding("server", f"{url} answers {response.status}; {kind}")
-    if parts.scheme.lower() == "https":
+    yield Finding("server", f"{url} answers {answer.status}; {kind}")
+    if endpoint.is_tls:
         yield Finding("certificate", "is trusted")
-    yield _clock(response.headers.get("Date", ""), asked_at, time.time())
+    yield _clock(answer.date, asked_at, time.time())
 
 
-def _front_page(url: str, endpoint: Endpoint, answers: list[urllib3.BaseHTTPResponse]) -> str:
-    """Add the answer to `answers` and return "", or why there is none."""
-    try:
-        with connections(endpoint) as http:
-            answers.append(http.request("GET", url, redirect=False, retries=False, timeout=TIMEOUT,
-                                        preload_content=False))  # fmt: skip
-    except HTTPError as error:
-        return explain(error)
-    return ""
+def _get(url: str, ca_file: str | None) -> Answer | Lost:
+    """Return the answer to a GET of `url`."""
+    attempt = Attempt()
+    worker = Worker()
+    request = Request("GET", url, {}, b"", TIMEOUT, ca_file)
+    limit = TimeLimit(time.monotonic() + 2 * TIMEOUT)
+    worker.call(lambda: perform(request, attempt), limit, limit.left())
+    worker.close()
+    return attempt.abandon()
 
 
 def _clock(date: str, asked_at: float, answered_at: float) -> Finding:

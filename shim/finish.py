@@ -18,14 +18,15 @@ from typing import TYPE_CHECKING
 from shim import exits, signals
 from shim.capture import ScriptOutput
 from shim.last_resort import describe, kill_group
-from shim.delivery_result import Result
+from shim.delivery.result import Result
+from shim.delivery.time_limit import TimeLimit
+from shim.delivery.worker import Worker
 from shim.escalation import StoppedBy
 from shim.log import open_log
 from shim.mask import Masker
 from shim.memory import MemoryCgroup
 from shim.observe import Observer
 from shim.outcome import Ending, Outcome
-from shim.patience import Patience
 from shim.report import Editor, Report, failure, judge, lines_of
 from shim.script import WINDOWS_LINE_ENDINGS
 from shim.script_log import ScriptLines
@@ -38,7 +39,7 @@ from shim.supervise import Stream, Supervisor
 from shim.usage import Usage, usage_of_children
 
 if TYPE_CHECKING:
-    from shim.readiness import Wait
+    from shim.delivery.wait_for_server import Wait
 
 # Seconds that a slow reader of khshim's own output gets at the very end.
 OUTPUT_DRAIN = 1.0
@@ -50,41 +51,45 @@ SHORTEST_GRACE = 1.0
 
 def finish(begun: Start, inbox: SignalInbox) -> int:
     """See the script to its end, report, and return khshim's exit status."""
-    preload = threading.Thread(target=_preload, daemon=True)
+    # Started before the script can reach the limit on processes.
+    worker = Worker()
+    preloaded = threading.Event()
     try:
-        preload.start()
+        worker.submit(lambda: _preload(preloaded))
     except RuntimeError:
-        gc.enable()  # the limit on processes is reached: it is imported when it is needed
-    run = _Run(begun, inbox)
+        gc.enable()  # the limit is reached already: it is imported when it is needed
+        preloaded.set()
+    run = _Run(begun, inbox, worker)
     report, status = run.report_or_bug()
-    if preload.ident is not None:
-        preload.join()
+    preloaded.wait()
     delivered = run.deliver_and_quit(report)
     run.drain_output()
     return status or delivered
 
 
-def _preload() -> None:
-    """Import what delivers, in the script's shadow."""
+def _preload(done: threading.Event) -> None:
+    """Import what delivers, while the script runs."""
     try:
-        importlib.import_module("shim.delivery")
+        importlib.import_module("shim.delivery.deliver")
         importlib.import_module("encodings.idna")  # what a host's name is encoded with
     except Exception:
         pass  # it will fail again where it is needed, and be told there
     finally:
         gc.freeze()  # or the next collection would look at all of it
         gc.enable()
+        done.set()
 
 
 class _Run:
     """The rest of one run, and what all of its steps need."""
 
-    def __init__(self, begun: Start, inbox: SignalInbox) -> None:
+    def __init__(self, begun: Start, inbox: SignalInbox, worker: Worker) -> None:
         settings = begun.settings
         self._begun = begun
         self._settings = settings
         self._budget = begun.budget
         self._inbox = inbox
+        self._worker = worker
         self._was_told_to_stop = begun.wait is not None and begun.wait.stopped_by is not None
         self._stdout, self._stderr = Sink(1), Sink(2)
         # What writes to these two: they themselves, or what makes lines of JSON before them.
@@ -116,7 +121,7 @@ class _Run:
         """Deliver the report, then end the sidecar; return the exit status."""
         try:
             status = self._deliver(report)
-            self._observer.push(self._inbox)
+            self._observer.push(self._inbox, self._worker)
             if self._settings.quit_url is not None:
                 self._quit(self._settings.quit_url)
         except Exception as error:  # not reported: there may be a report already
@@ -263,13 +268,13 @@ class _Run:
                 logging.ERROR,
             )
             return exits.WRONG_SETTINGS
-        from shim.delivery import deliver, time_to_deliver
+        from shim.delivery.deliver import deliver, time_to_deliver
 
         started_at = time.monotonic()
         until = time_to_deliver(self._budget.deadline, started_at)
         if self._was_told_to_stop:  # whoever did will not wait much longer
             until = min(until, started_at + max(self._settings.grace_period, AFTER_STOP))
-        patience = Patience(
+        limit = TimeLimit(
             until,
             self._inbox,
             max(self._settings.grace_period, SHORTEST_GRACE),
@@ -280,7 +285,15 @@ class _Run:
                 signal=signum.name,
             ),
         )
-        delivery = deliver(endpoint, report.body(), patience, self._log)
+        time_left = self._budget.time_left(started_at)
+        delivery = deliver(
+            endpoint,
+            report.body(),
+            limit,
+            self._worker,
+            self._log,
+            late=time_left is not None and time_left < 0,
+        )
         latency = time.monotonic() - started_at
         status, event, level, prefix = {
             Result.ACCEPTED: (exits.DELIVERED, "report_accepted", logging.INFO, ""),
@@ -316,10 +329,10 @@ class _Run:
 
     def _quit(self, url: str) -> None:
         """Tell the mesh's sidecar to end, which would otherwise keep the pod alive."""
-        from shim.quit import QUIT_TIMEOUT, quit_sidecar
+        from shim.delivery.sidecar import QUIT_TIMEOUT, quit_sidecar
 
-        patience = Patience(time.monotonic() + QUIT_TIMEOUT, self._inbox, QUIT_TIMEOUT)
-        problem = quit_sidecar(url, patience)
+        limit = TimeLimit(time.monotonic() + QUIT_TIMEOUT, self._inbox, QUIT_TIMEOUT)
+        problem = quit_sidecar(url, self._settings.ca_file, limit, self._worker)
         if problem:
             self._log("quit_failed", f"SHIM_QUIT_URL: {problem}.", logging.WARNING)
         else:

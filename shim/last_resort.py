@@ -65,7 +65,7 @@ def _write(event: str, message: str, details: str = "") -> None:
 def _report(sentence: str, environ: Mapping[str, str]) -> None:
     # Here and not above: one of these may be what has failed.
     from shim.config import Settings
-    from shim.delivery import deliver_quietly
+    from shim.delivery.deliver import deliver_quietly
     from shim.mask import Masker
     from shim.report import Editor, failure
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 from socketserver import TCPServer
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from http.server import ThreadingHTTPServer
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from prometheus_client import CollectorRegistry, MetricsHandler, push_to_gateway
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -15,7 +15,9 @@ from prometheus_client.registry import Collector
 
 import shim
 from shim.metrics_file import MetricsFile
-from shim.patience import Patience
+from shim.delivery.request import Answer, Attempt, Request, perform
+from shim.delivery.time_limit import TimeLimit
+from shim.delivery.worker import Worker
 from shim.perfdata import Value
 
 PUSH_TIMEOUT = 3.0
@@ -147,15 +149,32 @@ class RunMetrics(Collector):
             return str(error)
         return ""
 
-    def push(self, url: str, patience: Patience) -> str:
-        """Push to a Pushgateway within `patience`; return "" or why it did not work."""
-        return patience.ask(lambda: self._push(url), f"no answer within {PUSH_TIMEOUT:.0f} s")
+    def push(self, url: str, ca_file: str | None, limit: TimeLimit, worker: Worker) -> str | None:
+        """Push to a Pushgateway within `limit`; return None, or why it did not work.
 
-    def _push(self, url: str) -> str:
-        try:
-            push_to_gateway(
-                url, JOB, self.registry, grouping_key=self._labels, timeout=PUSH_TIMEOUT
-            )
-        except Exception as error:  # whatever is wrong with it, the check has its verdict
-            return str(error)
-        return ""
+        Sent as khshim sends its report: past proxies, and with khshim's own TLS.
+        """
+
+        def handler(
+            url: str, method: str, timeout: float | None, headers: list[Any], data: bytes
+        ) -> Callable[[], None]:
+            def send() -> None:
+                attempt = Attempt()
+                fields = {str(name): str(value) for name, value in headers}
+                perform(Request(method, url, fields, data, PUSH_TIMEOUT, ca_file), attempt)
+                outcome = attempt.abandon()
+                if not isinstance(outcome, Answer):
+                    raise OSError(outcome.reason)
+                if outcome.status >= 300:
+                    raise OSError(f"it answered {outcome.status} {outcome.words}")
+
+            return send
+
+        def push() -> str | None:
+            try:
+                push_to_gateway(url, JOB, self.registry, grouping_key=self._labels, handler=handler)
+            except Exception as error:  # whatever is wrong with it, the check has its verdict
+                return str(error)
+            return None
+
+        return worker.ask(push, limit)

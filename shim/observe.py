@@ -11,10 +11,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Concatenate, ParamSpec
 
 from shim.capture import Captured
-from shim.delivery_result import Delivery
+from shim.delivery.result import Delivery
 from shim.log import Log
 from shim.outcome import Outcome
-from shim.patience import Patience
+from shim.delivery.time_limit import TimeLimit
+from shim.delivery.worker import Worker
 from shim.report import Report
 from shim.signals import SignalInbox
 from shim.start import Start
@@ -127,15 +128,15 @@ class Observer:
             self._warn(f"{len(bad) - BAD_LINES_LOGGED} more such lines are left out")
 
     @_harmless
-    def push(self, inbox: SignalInbox) -> None:
+    def push(self, inbox: SignalInbox, worker: Worker) -> None:
         """Push the metrics, after the report."""
         url = self._settings.pushgateway_url
         if self._metrics is None or url is None:
             return
         from shim.metrics import PUSH_TIMEOUT
 
-        patience = Patience(time.monotonic() + PUSH_TIMEOUT, inbox, PUSH_TIMEOUT)
-        problem = self._metrics.push(url, patience)
+        limit = TimeLimit(time.monotonic() + PUSH_TIMEOUT, inbox, PUSH_TIMEOUT)
+        problem = self._metrics.push(url, self._settings.ca_file, limit, worker)
         if problem:
             self._warn(f"they could not be pushed: {problem}")
         else:

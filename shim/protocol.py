@@ -27,10 +27,21 @@ def server_of(url: str) -> Server:
 
 
 class Endpoint:
-    """Where one run's report goes, and the token that names the run."""
+    """Where one run's report goes, and the token that names the run.
+
+    `url` is a valid http or https URL; `ca_file` names the authorities to trust (PEM),
+    None the system's.
+    """
 
     def __init__(self, url: str, run_uuid: str, ca_file: "str | None" = None) -> None:
         self.url = url
         self.run_uuid = run_uuid
         self.ca_file = ca_file
         self.server = server_of(url)
+        self.is_tls = url.lower().startswith("https:")
+        authority, _, rest = url.partition("://")[2].partition("/")
+        self.has_known_path = f"/{rest}".partition("?")[0].endswith(tuple(PATHS.values()))
+        address = authority.rpartition("@")[2]
+        name, _, port = address.rpartition("]")[2].partition(":")
+        self.host = name or address.partition("]")[0].lstrip("[")
+        self.port = int(port) if port else (443 if self.is_tls else 80)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from shim.memory import MemoryCgroup
     from shim.metrics_file import MetricsFile
-    from shim.readiness import Wait
+    from shim.delivery.wait_for_server import Wait
     from shim.signals import SignalInbox
 
 
@@ -87,9 +87,8 @@ def start(environ: "Mapping[str, str]", command: "Sequence[str]", inbox: "Signal
         )
         return begun
     if settings.wait_for_server and settings.endpoint is not None:
-        from shim.readiness import (
-            wait_for_server,
-        )  # slow to import, and seldom asked for
+        # Slow to import, and seldom asked for.
+        from shim.delivery.wait_for_server import wait_for_server
 
         begun.wait = wait_for_server(settings.endpoint, settings.wait_for_server, left, inbox)
         if begun.wait.stopped_by is not None:

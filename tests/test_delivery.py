@@ -8,17 +8,20 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from datetime import datetime, timedelta, timezone
 from typing import Any, NamedTuple
 
 import pytest
 import trustme
 
-from shim.answers import LOOKUP_FAILED
-from shim.delivery import deliver, time_to_deliver
-from shim.delivery_result import Delivery, Result
+from shim.delivery import deliver as deliver_module
+from shim.delivery.deliver import deliver, time_to_deliver
+from shim.delivery.responses import LOOKUP_FAILED
+from shim.delivery.result import Delivery, Result
+from shim.delivery.time_limit import TimeLimit
+from shim.delivery.worker import Worker
 from shim.log import silent
-from shim.patience import Patience
 from shim.protocol import Endpoint
 
 Act = Callable[[socket.socket], None]
@@ -122,13 +125,12 @@ def read_request(connection: socket.socket) -> bytes:
     return data
 
 
-def send(url: str, seconds: float = 5.0, ca_file: str | None = None) -> Delivery:
-    return deliver(
-        Endpoint(url, "the-uuid", ca_file),
-        BODY,
-        Patience(time.monotonic() + seconds),
-        silent,
-    )
+def send(
+    url: str, seconds: float = 5.0, ca_file: str | None = None, *, late: bool = False
+) -> Delivery:
+    endpoint = Endpoint(url, "the-uuid", ca_file)
+    limit = TimeLimit(time.monotonic() + seconds)
+    return deliver(endpoint, BODY, limit, Worker(), silent, late=late)
 
 
 def test_accepted(serve: Callable[..., Server]) -> None:
@@ -152,9 +154,7 @@ def test_v3s_transient_400_is_retried(serve: Callable[..., Server]) -> None:
     assert send(server.url).result is Result.ACCEPTED
 
 
-@pytest.mark.parametrize(
-    "code", [204, 301, 302, 303, 307, 308, 400, 401, 403, 404, 405, 410, 413, 415]
-)
+@pytest.mark.parametrize("code", [204, 301, 302, 303, 307, 308, 400, 401, 403, 404, 405, 413, 415])
 def test_other_answers_are_final(serve: Callable[..., Server], code: int) -> None:
     server = serve(status(code, "", "Location: http://127.0.0.1:1/stolen"))
     result = send(server.url)
@@ -174,7 +174,9 @@ def test_flapping(serve: Callable[..., Server]) -> None:
     assert (result.result, result.attempts) == (Result.ACCEPTED, 5)
 
 
-@pytest.mark.parametrize("act", [answer(b""), reset, answer(b"HTTP/1."), status(504), status(502)])
+@pytest.mark.parametrize(
+    "act", [answer(b""), reset, answer(b"HTTP/1."), status(504), status(502), status(503)]
+)
 def test_stored_but_the_answer_was_lost(serve: Callable[..., Server], act: Act) -> None:
     server = serve(act, status(400, "run uuid x is invalid or expired"))
     assert send(server.url).result is Result.ASSUMED
@@ -183,7 +185,7 @@ def test_stored_but_the_answer_was_lost(serve: Callable[..., Server], act: Act) 
 def test_a_400_after_an_attempt_that_never_arrived_is_a_refusal(
     serve: Callable[..., Server],
 ) -> None:
-    server = serve(status(503), status(400, "run uuid x is invalid or expired"))
+    server = serve(status(500), status(400, "run uuid x is invalid or expired"))
     assert send(server.url).result is Result.REFUSED
 
 
@@ -206,8 +208,10 @@ def test_a_200_counts_even_if_its_body_never_comes(
     assert send(server.url).result is Result.ACCEPTED
 
 
-def test_200_with_rubbish(serve: Callable[..., Server]) -> None:
-    assert send(serve(status(200, "<html>\0\xff")).url).result is Result.ACCEPTED
+def test_a_200_with_a_body_is_not_kuberhealthys(serve: Callable[..., Server]) -> None:
+    result = send(serve(status(200, "<html>\0\xff")).url)
+    assert (result.result, result.attempts, result.status) == (Result.REFUSED, 1, 200)
+    assert "KH_REPORTING_URL" in result.reason
 
 
 def test_an_endless_body_is_not_read(serve: Callable[..., Server]) -> None:
@@ -229,7 +233,7 @@ def test_what_was_never_sent_is_not_taken_for_delivered(
         return real(*args, **kwargs)
 
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
-    monkeypatch.setattr("shim.delivery.CONNECT_TIMEOUT", -14.5)  # with 15 s for the answer: 0.5 s
+    monkeypatch.setattr(deliver_module, "CONNECT_TIMEOUT", -14.5)  # with 15 s for the answer: 0.5 s
     assert send(server.url).result is Result.REFUSED
 
 
@@ -251,10 +255,118 @@ def test_an_error_whose_words_never_come(serve: Callable[..., Server]) -> None:
     assert (result.result, result.status) == (Result.REFUSED, 410)
 
 
+def test_a_410_before_the_deadline_is_retried(serve: Callable[..., Server]) -> None:
+    """v3 answers 410 until it has written when the run began."""
+    server = serve(status(410), status(410), answer(OK))
+    result = send(server.url)
+    assert (result.result, result.attempts) == (Result.ACCEPTED, 3)
+
+
+def test_a_410_after_the_deadline_is_final(serve: Callable[..., Server]) -> None:
+    result = send(serve(status(410)).url, late=True)
+    assert (result.result, result.attempts) == (Result.REFUSED, 1)
+
+
+def test_v2s_400_is_retried(serve: Callable[..., Server]) -> None:
+    """v2 answers an empty 400 at once when it cannot read its own state."""
+    server = serve(status(400), answer(b""), status(400), answer(OK))
+    url = server.url.replace("/check", "/externalCheckStatus")
+    result = send(url)
+    assert (result.result, result.attempts) == (Result.ACCEPTED, 4)
+
+
+@pytest.mark.parametrize(
+    ("acts", "expected"),
+    [([status(400)], Result.REFUSED), ([answer(b""), status(400)], Result.ASSUMED)],
+)
+def test_v2s_400_until_the_end(
+    serve: Callable[..., Server], acts: list[Act], expected: Result
+) -> None:
+    url = serve(*acts).url.replace("/check", "/externalCheckStatus")
+    result = send(url, 1.5)
+    assert (result.result, result.status) == (expected, 400)
+    assert result.attempts > 2
+
+
+@pytest.mark.parametrize("path", ["/", "/externalCheckStatus/", "/check/"])
+def test_a_400_at_another_path_is_a_wrong_address(serve: Callable[..., Server], path: str) -> None:
+    result = send(serve(status(400)).url.replace("/check", path))
+    assert (result.result, result.attempts) == (Result.REFUSED, 1)
+    assert "restartPolicy" not in result.reason
+    assert "Its path is /check on v3 and /externalCheckStatus on v2." in result.reason
+
+
+@pytest.mark.parametrize(
+    "interim", [b"HTTP/1.1 100 Continue", b"HTTP/1.1 102 Processing", b"HTTP/1.1 103 Early Hints"]
+)
+def test_an_interim_answer_is_not_the_answer(serve: Callable[..., Server], interim: bytes) -> None:
+    before = interim + b"\r\nLink: </x>\r\n\r\n"
+    assert send(serve(answer(before + before + OK)).url).result is Result.ACCEPTED
+    server = serve(answer(before + b"HTTP/1.1 400 X\r\nContent-Length: 1\r\n\r\nx"))
+    assert send(server.url).status == 400
+
+
+def test_a_tls_handshake_that_stalls_was_not_sent(
+    serve: Callable[..., Server], tls: Tls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So the 400 of the next attempt is a true refusal."""
+    expired = status(400, "run uuid x is invalid or expired")
+    stalled = socket.create_server(("127.0.0.1", 0))
+    good = serve(expired, tls=tls.good)
+    ports = iter([stalled.getsockname()[1]])
+    real = socket.getaddrinfo
+
+    def getaddrinfo(host: str, port: int, **kwargs: Any) -> Any:
+        return real(host, next(ports, port), **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    monkeypatch.setattr("shim.delivery.request.CONNECT_TIMEOUT", 0.3)
+    with stalled:
+        result = send(good.url, ca_file=tls.ca_file)
+    assert (result.result, result.attempts) == (Result.REFUSED, 2)
+
+
+def test_a_tls_error_after_the_request_may_have_been_delivered(
+    serve: Callable[..., Server], tls: Tls
+) -> None:
+    def break_tls(connection: socket.socket) -> None:
+        raw = socket.socket(fileno=socket.dup(connection.fileno()))
+        with raw:
+            raw.sendall(b"HTTP/1.1 500 This is no TLS record\r\n\r\n")
+
+    expired = status(400, "run uuid x is invalid or expired")
+    server = serve(break_tls, expired, tls=tls.good)
+    assert send(server.url, ca_file=tls.ca_file).result is Result.ASSUMED
+
+
+def test_an_abandoned_attempt_sends_nothing_any_more(
+    serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Name resolution that comes back late must not lead to a second report."""
+    second_connection = threading.Event()
+    server = serve(answer(OK), lambda connection: second_connection.set())
+    real, release, calls = socket.getaddrinfo, threading.Event(), []
+
+    def getaddrinfo(*args: Any, **kwargs: Any) -> Any:
+        calls.append(args)
+        if len(calls) == 1:
+            release.wait(30)
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    monkeypatch.setattr(deliver_module, "CONNECT_TIMEOUT", -14.5)
+    assert send(server.url).attempts == 2
+    release.set()
+    assert second_connection.wait(10)
+    first, second = server.requests
+    assert first.endswith(BODY)
+    assert second == b""
+
+
 def test_nobody_listens(serve: Callable[..., Server]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    result = send(f"http://127.0.0.1:{port}/check", 0.5)
+    result = send(f"http://127.0.0.1:{port}/check", 1)
     assert result.result is Result.UNDELIVERED
     assert "Connection refused" in result.reason
     assert result.attempts > 1
@@ -279,7 +391,7 @@ def test_a_server_that_comes_up_later() -> None:
 
         threading.Thread(target=come_up, daemon=True).start()
         url = f"http://127.0.0.1:{reserved.getsockname()[1]}/check"
-        result = deliver(Endpoint(url, "x"), BODY, Patience(time.monotonic() + 10), note)
+        result = deliver(Endpoint(url, "x"), BODY, TimeLimit(time.monotonic() + 10), Worker(), note)
     assert result.result is Result.ACCEPTED
     assert result.attempts > 1
 
@@ -306,6 +418,33 @@ def test_proxies_are_ignored(serve: Callable[..., Server], monkeypatch: pytest.M
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
     assert send(serve(answer(OK)).url).result is Result.ACCEPTED
+
+
+def test_dead_addresses_do_not_use_up_the_time_of_a_live_one(
+    serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = serve(answer(OK))
+    port = int(server.url.rpartition(":")[2].partition("/")[0])
+    real = socket.getaddrinfo
+    with ExitStack() as stack:
+        # Nobody accepts here, and what is beyond the backlog gets no answer (listen(2)).
+        dead = []
+        for host in ("127.0.0.2", "127.0.0.3"):
+            listener = stack.enter_context(socket.create_server((host, port), backlog=0))
+            for _ in range(2):
+                waiting = stack.enter_context(socket.socket())
+                waiting.setblocking(False)
+                waiting.connect_ex((host, port))
+            dead.append(listener.getsockname())
+
+        def getaddrinfo(host: str, *args: Any, **kwargs: Any) -> Any:
+            live = real(host, *args, **kwargs)
+            return [(*live[0][:4], address) for address in dead] + live
+
+        monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+        started_at = time.monotonic()
+        assert send(server.url, 10).result is Result.ACCEPTED
+        assert time.monotonic() - started_at < 3
 
 
 def test_ipv6(serve: Callable[..., Server]) -> None:
@@ -376,7 +515,7 @@ def test_how_long_it_may_take(deadline: float | None, expected: float) -> None:
     assert time_to_deliver(deadline, 100) == expected
 
 
-class Recording(Patience):
+class Recording(TimeLimit):
     """Remembers the waits between attempts instead of waiting."""
 
     def __init__(self, until: float) -> None:
@@ -390,14 +529,25 @@ class Recording(Patience):
             super().wait(seconds, fd)
 
 
+def waits(seconds: float) -> list[float]:
+    limit = Recording(time.monotonic() + seconds)
+    endpoint = Endpoint("http://127.0.0.1:1/check", "x")
+    deliver(endpoint, BODY, limit, Worker(), silent)
+    return limit.waits
+
+
 def test_waits_are_spread() -> None:
-    """Full jitter: the first retries of many do not come together."""
-    first_waits = []
-    for _ in range(12):
-        patience = Recording(time.monotonic() + 0.15)
-        deliver(Endpoint("http://127.0.0.1:1/check", "x"), BODY, patience, silent)
-        first_waits.append(patience.waits[0])
+    """Jitter: the first retries of many do not come together."""
+    first_waits = [waits(0.7)[0] for _ in range(12)]
     assert max(first_waits) - min(first_waits) > 0.01
+    assert min(first_waits) >= 0.125
+
+
+def test_attempts_do_not_crowd_before_the_end() -> None:
+    """Of 8 s none but the last attempt falls into the last half of a second."""
+    result = send("http://127.0.0.1:1/check", 4)
+    assert result.result is Result.UNDELIVERED
+    assert 4 <= result.attempts <= 8
 
 
 def test_a_key_log_that_is_the_scripts(

@@ -236,6 +236,18 @@ def test_the_limit_on_processes_is_reached(
         assert make_shim().run(path, prefix=limited_processes(limit)).ok
 
 
+def test_without_threads_no_request_outlives_the_deadline(
+    make_shim: MakeShim, script: Write, pids_cgroups: None
+) -> None:
+    shim = make_shim(timeout=4)
+    with socket.create_server(("127.0.0.1", 0)) as listener:  # it never answers
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/check"
+        path = script("#!/bin/sh\nexit 0\n")
+        run = shim.run(path, env={"KH_REPORTING_URL": url}, prefix=limited_processes(1))
+    assert run.exit_status == 69
+    assert -1 < run.event("report_undelivered")["time_left_s"] <= 0.5
+
+
 def test_32_mib_of_memory_are_enough(shim: Shim, script: Write) -> None:
     group = Path("/sys/fs/cgroup/memory")
     if not os.access(group / "cgroup.procs", os.W_OK):

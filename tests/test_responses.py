@@ -2,17 +2,39 @@ from __future__ import annotations
 
 import pytest
 
-from shim.answers import Step, meaning, retry_after
-from shim.post import Answer
+from shim.delivery.request import Answer
+from shim.delivery.responses import Meaning, Step, retry_after
+from shim.delivery import responses
+from shim.protocol import Endpoint
 
 EXPIRED = "run uuid abc is invalid or expired"
+
+
+V3 = Endpoint("http://kuberhealthy/check", "abc")
+V2 = Endpoint("http://kuberhealthy/externalCheckStatus", "abc")
+
+
+def meaning(
+    answer: Answer,
+    endpoint: Endpoint = V3,
+    *,
+    earlier_may_have_arrived: bool = False,
+    late: bool = False,
+) -> Meaning:
+    return responses.meaning(
+        answer, endpoint, earlier_may_have_arrived=earlier_may_have_arrived, late=late
+    )
 
 
 @pytest.mark.parametrize(
     ("answer", "step", "word"),
     [
         (Answer(200), Step.ACCEPTED, "accepted"),
-        (Answer(200, words="<html>"), Step.ACCEPTED, "accepted"),
+        (
+            Answer(200, words="ok"),
+            Step.REFUSED,
+            "200: ok. Kuberhealthy accepts a report with an empty",
+        ),
         (Answer(204), Step.REFUSED, "never answers that"),
         (
             Answer(301, location="https://other/"),
@@ -21,7 +43,9 @@ EXPIRED = "run uuid abc is invalid or expired"
         ),
         (Answer(304), Step.REFUSED, "redirects to nowhere"),
         (Answer(400, words=EXPIRED), Step.REFUSED, "restartPolicy: Never"),
+        (Answer(400, words=EXPIRED), Step.REFUSED, "restarted during the run."),
         (Answer(400), Step.REFUSED, "restartPolicy: Never"),
+        (Answer(400), Step.REFUSED, "v2? Its path is /externalCheckStatus."),
         (
             Answer(400, words="failed to lookup healthcheck for uuid abc"),
             Step.RETRY,
@@ -32,7 +56,7 @@ EXPIRED = "run uuid abc is invalid or expired"
         (Answer(404), Step.REFUSED, "KH_REPORTING_URL"),
         (Answer(405), Step.REFUSED, "KH_REPORTING_URL"),
         (Answer(408), Step.RETRY, "408"),
-        (Answer(410), Step.REFUSED, "deadline"),
+        (Answer(410), Step.RETRY_REFUSAL, "deadline"),
         (Answer(413), Step.REFUSED, "size"),
         (Answer(415), Step.REFUSED, "Content-Type"),
         (Answer(418, words="a\r\n teapot"), Step.REFUSED, "418: a teapot."),
@@ -44,7 +68,9 @@ EXPIRED = "run uuid abc is invalid or expired"
     ],
 )
 def test_meanings(answer: Answer, step: Step, word: str) -> None:
-    result = meaning(answer, earlier_may_have_arrived=False)
+    result = meaning(
+        answer,
+    )
     assert result.step is step
     assert word in result.sentence
 
@@ -57,7 +83,28 @@ def test_a_400_after_a_lost_answer_counts_as_delivered() -> None:
 
 @pytest.mark.parametrize("answer", [Answer(410), Answer(404), Answer(302)])
 def test_no_other_refusal_does(answer: Answer) -> None:
-    assert meaning(answer, earlier_may_have_arrived=True).step is Step.REFUSED
+    assert meaning(answer, earlier_may_have_arrived=True, late=True).step is Step.REFUSED
+
+
+@pytest.mark.parametrize("arrived", [True, False])
+def test_v2s_400_may_pass(arrived: bool) -> None:
+    result = meaning(Answer(400), V2, earlier_may_have_arrived=arrived)
+    assert result.step is Step.RETRY_REFUSAL
+    assert "restartPolicy" in result.sentence
+
+
+@pytest.mark.parametrize("path", ["", "/", "/check/", "/externalCheckStatus/", "/checks"])
+def test_a_400_at_an_unknown_path(path: str) -> None:
+    endpoint = Endpoint(f"http://kuberhealthy{path}", "abc")
+    result = meaning(Answer(400), endpoint, earlier_may_have_arrived=True)
+    assert result.step is Step.REFUSED
+    assert "restartPolicy" not in result.sentence
+
+
+@pytest.mark.parametrize("path", ["/check?x=1", "/kuberhealthy/check", "/externalCheckStatus"])
+def test_a_400_at_a_known_path(path: str) -> None:
+    result = meaning(Answer(400, words=EXPIRED), Endpoint(f"http://kuberhealthy{path}", "abc"))
+    assert "restartPolicy" in result.sentence
 
 
 def test_the_servers_words_are_cut() -> None:

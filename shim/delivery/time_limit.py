@@ -1,19 +1,20 @@
-"""Waiting, and calling what may block, with a limit that a terminating signal brings forward."""
+"""Waiting with a time limit that a terminating signal brings forward."""
 
 from __future__ import annotations
 
-import os
 import select
-import threading
 import time
 from collections.abc import Callable
 from signal import Signals
 
 from shim.signals import TERMINATING, SignalInbox
 
+# poll(2) takes its timeout as an int of milliseconds.
+LONGEST_POLL = 2_000_000.0
 
-class Patience:
-    """Waits until a moment on the monotonic clock at the latest.
+
+class TimeLimit:
+    """A moment on the monotonic clock, in seconds, at which all waiting ends.
 
     A terminating signal that arrives while waiting leaves `grace_period` seconds;
     `on_signal` is told of the first one. Without an inbox signals are not looked at.
@@ -44,38 +45,11 @@ class Patience:
         if self._inbox is not None:
             poll.register(self._inbox.fd, select.POLLIN)
         while (left := min(end - time.monotonic(), self.left())) > 0:
-            ready = [ready_fd for ready_fd, _ in poll.poll(min(left, 2_000_000) * 1000)]
+            ready = [ready_fd for ready_fd, _ in poll.poll(min(left, LONGEST_POLL) * 1000)]
             if fd in ready:
                 return
             if ready:
                 self._take_signals()
-
-    def call(self, work: Callable[[], None], seconds: float) -> None:
-        """Call `work`, and come back when it is done or `seconds` are over.
-
-        For what takes no timeout of its own, such as name resolution: it happens in
-        a thread, which is left behind when its time is up. `work` must not raise.
-        """
-        reader, writer = os.pipe()
-
-        def run() -> None:
-            try:
-                work()
-            finally:
-                os.close(writer)
-
-        try:
-            threading.Thread(target=run, daemon=True).start()
-        except RuntimeError:  # the limit on processes is reached
-            run()
-        self.wait(seconds, reader)
-        os.close(reader)
-
-    def ask(self, work: Callable[[], str], otherwise: str) -> str:
-        """Return what `work` does, called as by `call`, or `otherwise` if time is up first."""
-        outcome = [otherwise]
-        self.call(lambda: outcome.append(work()), self.left())
-        return outcome[-1]
 
     def _take_signals(self) -> None:
         if self._inbox is None:

@@ -6,7 +6,8 @@ from email.utils import parsedate_to_datetime
 from enum import Enum
 from typing import NamedTuple
 
-from shim.post import Answer
+from shim.delivery.request import Answer
+from shim.protocol import PATHS, Endpoint, Server
 
 
 class Step(Enum):
@@ -14,18 +15,21 @@ class Step(Enum):
 
     ACCEPTED = "done"
     ASSUMED = "done, as far as can be told"
-    RETRY = "try again"
+    RETRY = "try again; not delivered if the time ends with this answer"
+    RETRY_REFUSAL = "try again; refused if the time ends with this answer"
     REFUSED = "give up"
 
 
 class Meaning(NamedTuple):
+    """What to do after an answer, and the sentences that tell why."""
+
     step: Step
     sentence: str
 
 
 TRANSIENT = frozenset({408, 429, *range(500, 600)})
 # A gateway's own answers: the server behind it may have stored the report.
-GATEWAY = frozenset({502, 504})
+GATEWAY = frozenset({502, 503, 504})
 
 LOOKUP_FAILED = "failed to lookup healthcheck"
 
@@ -36,9 +40,9 @@ UNKNOWN_RUN = (
 )
 WRONG_ADDRESS = (
     "Is KH_REPORTING_URL the address of Kuberhealthy's report endpoint, with nothing behind it?"
+    f" Its path is {PATHS[Server.V3]} on v3 and {PATHS[Server.V2]} on v2."
 )
 REFUSALS = {
-    400: UNKNOWN_RUN,
     401: "Something between this pod and Kuberhealthy asks for a login, which Kuberhealthy never does.",
     403: (
         "Something between this pod and Kuberhealthy forbids the request: check network policies"
@@ -55,24 +59,28 @@ REFUSALS = {
 }
 
 
-def meaning(answer: Answer, *, earlier_may_have_arrived: bool) -> Meaning:
+def meaning(
+    answer: Answer, endpoint: Endpoint, *, earlier_may_have_arrived: bool, late: bool
+) -> Meaning:
     """Return what `answer` means.
 
-    `earlier_may_have_arrived` tells that the answer to an earlier attempt was lost.
-    The server clears the run's uuid when it stores a report, so that a 400 after
-    such an attempt most probably means success.
+    `earlier_may_have_arrived` tells that the answer to an earlier attempt was lost, and
+    `late` that the deadline has passed.
     """
-    status = answer.status
-    if status == 200:
+    status, words = answer.status, answer.words
+    if status == 200 and not words:
         return Meaning(Step.ACCEPTED, "The server accepted the report.")
-    said = f"The server answered {status}{_quoted(answer.words)}."
-    if status in TRANSIENT or (status == 400 and LOOKUP_FAILED in answer.words):
+    said = f"The server answered {status}{_quoted(words)}."
+    if status == 200:
+        advice = f"Kuberhealthy accepts a report with an empty answer. {WRONG_ADDRESS}"
+        return Meaning(Step.REFUSED, f"{said} {advice}")
+    if status in TRANSIENT or (status == 400 and LOOKUP_FAILED in words):
         return Meaning(Step.RETRY, said)
-    if status == 400 and earlier_may_have_arrived:
-        return Meaning(
-            Step.ASSUMED,
-            f"{said} The answer to an earlier attempt was lost, so that one most probably arrived.",
-        )
+    if status == 400:
+        return _bad_request(said, answer, endpoint, earlier_may_have_arrived)
+    if status == 410 and not late:
+        # v3 creates the pod before it writes when the run began, and answers 410 until then.
+        return Meaning(Step.RETRY_REFUSAL, f"{said} {REFUSALS[410]}")
     if 300 <= status < 400:
         advice = (
             f"It redirects to {answer.location or 'nowhere'}, which is not followed: the run's uuid"
@@ -81,6 +89,30 @@ def meaning(answer: Answer, *, earlier_may_have_arrived: bool) -> Meaning:
     else:
         advice = REFUSALS.get(status, f"Kuberhealthy never answers that. {WRONG_ADDRESS}")
     return Meaning(Step.REFUSED, f"{said} {advice}")
+
+
+def _bad_request(
+    said: str, answer: Answer, endpoint: Endpoint, earlier_may_have_arrived: bool
+) -> Meaning:
+    """Return what a 400 means.
+
+    v3 clears the run's uuid when it stores a report, so that a 400 after an attempt
+    whose answer was lost most probably means success. v2 answers 400 at once when it
+    cannot read its own state, and accepts a second report: there another attempt may
+    help, and does no harm.
+    """
+    if not endpoint.has_known_path:
+        return Meaning(Step.REFUSED, f"{said} {WRONG_ADDRESS}")
+    if endpoint.server is Server.V2:
+        return Meaning(Step.RETRY_REFUSAL, f"{said} {UNKNOWN_RUN}")
+    if earlier_may_have_arrived:
+        return Meaning(
+            Step.ASSUMED,
+            f"{said} The answer to an earlier attempt was lost, so that one most probably arrived.",
+        )
+    # v3 names the run in its answer; v2 answers so to a path that is not its own.
+    other = "" if answer.words else f" Or is this Kuberhealthy v2? Its path is {PATHS[Server.V2]}."
+    return Meaning(Step.REFUSED, f"{said} {UNKNOWN_RUN}{other}")
 
 
 def retry_after(value: str, unix_now: float) -> float | None:

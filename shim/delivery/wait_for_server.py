@@ -7,12 +7,12 @@ script that starts then raises a false alarm.
 from __future__ import annotations
 
 import signal
-import socket
 import time
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
-from shim.patience import Patience
+from shim.delivery.connect import connect, resolve
+from shim.delivery.time_limit import TimeLimit
+from shim.delivery.worker import Worker
 from shim.protocol import Endpoint
 from shim.signals import SignalInbox
 
@@ -21,10 +21,10 @@ PAUSE = 0.2
 
 
 class Wait(NamedTuple):
-    """What came of waiting for `seconds`. `reason` is the last failure, "" if reached."""
+    """How waiting for `seconds` ended. `reason` is the last failure, None if it was reached."""
 
     seconds: float
-    reason: str
+    reason: str | None
     stopped_by: signal.Signals | None
 
 
@@ -38,24 +38,23 @@ def wait_for_server(
     """
     stopped_by: list[signal.Signals] = []
     started_at = time.monotonic()
-    limit = seconds if time_left is None else min(seconds, time_left / 3)
-    patience = Patience(started_at + limit, inbox, 0.0, stopped_by.append)
-    reason = "there was no time to try"
-    while patience.left() > 0:
-        late = f"no answer within {patience.left():.1f} s"
-        reason = patience.ask(lambda: _try_to_connect(endpoint.url), late)
-        if not reason:
+    at_most = seconds if time_left is None else min(seconds, time_left / 3)
+    limit = TimeLimit(started_at + at_most, inbox, 0.0, stopped_by.append)
+    worker = Worker()
+    reason: str | None = "there was no time to try"
+    while limit.left() > 0:
+        reason = worker.ask(lambda: _try_to_connect(endpoint), limit)
+        if reason is None:
             break
-        patience.wait(PAUSE)
+        limit.wait(PAUSE)
+    worker.close()
     return Wait(time.monotonic() - started_at, reason, stopped_by[0] if stopped_by else None)
 
 
-def _try_to_connect(url: str) -> str:
-    """Return "" once connected, else why not."""
-    parts = urlsplit(url)
-    port = parts.port or (443 if parts.scheme.lower() == "https" else 80)
+def _try_to_connect(endpoint: Endpoint) -> str | None:
+    """Return None once connected, else why not."""
     try:
-        socket.create_connection((parts.hostname or "", port), timeout=CONNECT_TIMEOUT).close()
-    except (OSError, UnicodeError) as error:
+        connect(resolve(endpoint.host, endpoint.port), CONNECT_TIMEOUT).close()
+    except OSError as error:
         return str(error)
-    return ""
+    return None

@@ -1,0 +1,110 @@
+"""Calling what takes no timeout of its own, such as name resolution, with a time limit."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
+
+from shim.delivery.time_limit import TimeLimit
+
+Job = Callable[[], None]
+
+
+class Worker:
+    """A thread that calls one job after another.
+
+    It can be started before it is needed, since the limit on processes may be reached
+    by then. A job that outlives its time keeps its thread, and the next one gets another.
+    """
+
+    def __init__(self) -> None:
+        self._jobs: SimpleQueue[Job | None] | None = None
+
+    def submit(self, job: Job) -> None:
+        """Have `job`, which must not raise, called behind what was submitted before.
+
+        Raises RuntimeError where no thread can be started.
+        """
+        if self._jobs is None:
+            jobs: SimpleQueue[Job | None] = SimpleQueue()
+            threading.Thread(target=_work_on, args=(jobs,), daemon=True).start()
+            self._jobs = jobs
+        self._jobs.put(job)
+
+    def call(self, job: Job, limit: TimeLimit, seconds: float) -> None:
+        """Have `job` called, and come back when it is done or its time is over.
+
+        Raises OSError where there is no file descriptor left.
+        """
+        done = threading.Event()
+        reader, writer = os.pipe()
+
+        def run() -> None:
+            try:
+                job()
+            finally:
+                done.set()
+                os.close(writer)
+
+        try:
+            self.submit(run)
+        except RuntimeError:
+            os.close(writer)
+            os.close(reader)
+            _call_here(job, min(seconds, limit.left()))
+            return
+        limit.wait(seconds, reader)
+        os.close(reader)
+        if not done.is_set():
+            self._jobs = None
+
+    def ask(self, question: Callable[[], str | None], limit: TimeLimit) -> str | None:
+        """Return what `question` returns, or the sentence that it took too long, or cannot be asked."""
+        seconds = limit.left()
+        answers: list[str | None] = [f"no answer within {seconds:.1f} s"]
+        try:
+            self.call(lambda: answers.append(question()), limit, seconds)
+        except OSError as error:
+            return str(error)
+        return answers[-1]
+
+    def close(self) -> None:
+        """End the thread once it has nothing to do."""
+        if self._jobs is not None:
+            self._jobs.put(None)
+            self._jobs = None
+
+
+def _work_on(jobs: SimpleQueue[Job | None]) -> None:
+    while (job := jobs.get()) is not None:
+        job()
+
+
+class _TimeIsUp(BaseException):
+    """Passes through a job's own handling of errors."""
+
+
+def _call_here(job: Job, seconds: float) -> None:
+    """Call `job` in this, the main thread, since no other can be started.
+
+    An alarm interrupts it (setitimer(2)); only the C library's name resolution does not
+    let itself be interrupted, and keeps to the limits of resolv.conf(5).
+    """
+
+    def stop(*_: object) -> None:
+        raise _TimeIsUp
+
+    previous = signal.signal(signal.SIGALRM, stop)
+    try:
+        try:
+            signal.setitimer(signal.ITIMER_REAL, max(seconds, 0.001))
+            job()
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+    except _TimeIsUp:
+        pass
+    finally:
+        signal.signal(signal.SIGALRM, previous)
