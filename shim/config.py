@@ -9,7 +9,8 @@ import os
 import stat
 
 from shim import durations
-from shim.protocol import REPORT_RESERVE, Endpoint, server_of
+from shim.budget import Budget
+from shim.protocol import LEAST_RESERVE, REPORT_RESERVE, Endpoint, Server, server_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -317,9 +318,9 @@ class Settings:
         "SHIM_REPORT_RESERVE",
         durations.parse,
         DURATION,
-        "kept free before the deadline for the report; v2 overwrites a report in the last 12 s"
-        ' with "timed out"',
-        default=lambda settings: f"{REPORT_RESERVE[server_of(settings.reporting_url or '')]}s",
+        "kept free before the deadline for the report; v2 overwrites one in about the last 6 s"
+        ' with "timed out", and the rest is a margin',
+        default=lambda settings: f"{REPORT_RESERVE[settings.server]}s",
         default_words="`2s`, on v2 `12s`",
     )
     preset = Setting(
@@ -460,6 +461,22 @@ class Settings:
         if self.reporting_url is None or self.run_uuid is None:
             return None
         return Endpoint(self.reporting_url, self.run_uuid, self.ca_file)
+
+    @property
+    def server(self) -> Server:
+        """The server's release line, by the reporting URL; v3 where that is missing."""
+        return server_of(self.reporting_url or "")
+
+    def budget(self, *, unix_now: float, started_at: float) -> Budget:
+        """Divide the time that is left at one moment, given on both clocks in seconds."""
+        return Budget(
+            started_at=started_at,
+            left=None if self.deadline is None else self.deadline - unix_now,
+            grace_period=self.grace_period,
+            reserve=self.report_reserve,
+            least_reserve=LEAST_RESERVE[self.server],
+            timeout=self.timeout,
+        )
 
 
 SETTINGS = tuple(value for value in vars(Settings).values() if isinstance(value, Setting))

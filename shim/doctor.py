@@ -10,7 +10,6 @@ from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 
 from shim import script
-from shim.budget import Budget
 from shim.config import Settings
 from shim.delivery.connect import resolve
 from shim.delivery.request import Answer, Attempt, Lost, Request, perform
@@ -102,7 +101,7 @@ def _is_command(name: str) -> bool:
 def _time(settings: Settings) -> Finding:
     if settings.deadline is None:
         return Finding("time", "no deadline is set, so the script may run for ever")
-    budget = Budget(settings, unix_now=time.time(), monotonic_now=0.0)
+    budget = settings.budget(unix_now=time.time(), started_at=0.0)
     script_time = budget.terminate_at or 0.0
     found = f"{show(max(script_time, 0.0))} for the script, of {show(max(budget.deadline or 0, 0))}"
     if script_time <= 0:

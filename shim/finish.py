@@ -10,6 +10,7 @@ import gc
 import importlib
 import logging
 import os
+import signal
 import threading
 import time
 import traceback
@@ -27,6 +28,7 @@ from shim.mask import Masker
 from shim.memory import MemoryCgroup
 from shim.observe import Observer
 from shim.outcome import Ending, Outcome
+from shim.protocol import Server
 from shim.report import Editor, Report, failure, judge, lines_of
 from shim.script import WINDOWS_LINE_ENDINGS
 from shim.script_log import ScriptLines
@@ -47,6 +49,8 @@ OUTPUT_DRAIN = 1.0
 AFTER_STOP = 5.0
 # and for one that is being delivered already when the signal comes.
 SHORTEST_GRACE = 1.0
+# v2 looks for a report every 5 s, and forgets it if it sees the pod's deletion first.
+SEEN_BY_V2 = 6.0
 
 
 def finish(begun: Start, inbox: SignalInbox) -> int:
@@ -91,6 +95,7 @@ class _Run:
         self._inbox = inbox
         self._worker = worker
         self._was_told_to_stop = begun.wait is not None and begun.wait.stopped_by is not None
+        self._was_taken = False
         self._stdout, self._stderr = Sink(1), Sink(2)
         # What writes to these two: they themselves, or what makes lines of JSON before them.
         self._outputs: tuple[Output, Output] = (self._stdout, self._stderr)
@@ -124,6 +129,8 @@ class _Run:
             self._observer.push(self._inbox, self._worker)
             if self._settings.quit_url is not None:
                 self._quit(self._settings.quit_url)
+            if self._was_told_to_stop and self._was_taken and self._begun.server is Server.V2:
+                self._wait_until_seen()
         except Exception as error:  # not reported: there may be a report already
             self._log_bug(error)
             status = exits.BUG
@@ -278,12 +285,7 @@ class _Run:
             until,
             self._inbox,
             max(self._settings.grace_period, SHORTEST_GRACE),
-            lambda signum: self._log(
-                "signal_received",
-                f"Got {signum.name} while reporting: going on for the grace period.",
-                logging.WARNING,
-                signal=signum.name,
-            ),
+            self._told_to_stop_while_reporting,
         )
         time_left = self._budget.time_left(started_at)
         delivery = deliver(
@@ -325,7 +327,28 @@ class _Run:
             time_left_s=time_left,
         )
         self._observer.delivered(report, delivery, latency)
+        self._was_taken = delivery.result is Result.ACCEPTED
         return status
+
+    def _told_to_stop_while_reporting(self, signum: signal.Signals) -> None:
+        self._was_told_to_stop = True
+        self._log(
+            "signal_received",
+            f"Got {signum.name} while reporting: going on for the grace period.",
+            logging.WARNING,
+            signal=signum.name,
+        )
+
+    def _wait_until_seen(self) -> None:
+        """Keep a pod that is being deleted until v2 has seen its report; another signal ends it."""
+        time_left = self._time_left()
+        seconds = SEEN_BY_V2 if time_left is None else min(SEEN_BY_V2, max(time_left, 0.0))
+        self._log(
+            "waiting_until_seen",
+            f"Staying for {seconds:.1f} s: Kuberhealthy v2 would replace the report by"
+            ' "pod deleted unexpectedly" if it saw the pod end first.',
+        )
+        TimeLimit(time.monotonic() + seconds, self._inbox).wait(seconds)
 
     def _quit(self, url: str) -> None:
         """Tell the mesh's sidecar to end, which would otherwise keep the pod alive."""

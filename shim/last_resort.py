@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 import traceback
 from collections.abc import Mapping
-from datetime import datetime, timezone
 
 from shim import exits
 from shim.spawn import Child
+from shim.timestamp import rfc3339
 
 
 def describe(error: Exception) -> str:
@@ -50,7 +51,7 @@ def give_up(error: Exception, environ: Mapping[str, str], child: Child | None) -
 
 def _write(event: str, message: str, details: str = "") -> None:
     line = {
-        "timestamp": datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
+        "timestamp": rfc3339(time.time()),
         "level": "error",
         "message": message,
         "event": event,

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-from datetime import datetime, timezone
 from typing import Any, Protocol
 
 from pythonjsonlogger.json import JsonFormatter
 
 from shim.sink import Sink
+from shim.timestamp import rfc3339
 
 COLOURS = {
     logging.DEBUG: "2",
@@ -62,15 +62,9 @@ class _SinkHandler(logging.Handler):
         self._sink.write_line(self.format(record).encode("utf-8", "replace"))
 
 
-def _timestamp(record: logging.LogRecord) -> str:
-    """Return RFC 3339, UTC, with milliseconds."""
-    moment = datetime.fromtimestamp(record.created, timezone.utc)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
 class _JsonLineFormatter(JsonFormatter):
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
-        return _timestamp(record)
+        return rfc3339(record.created)
 
     def process_log_record(self, log_data: dict[str, Any]) -> dict[str, Any]:
         log_data["level"] = log_data["level"].lower()
@@ -93,9 +87,7 @@ class _TextFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         fields = {key: value for key, value in vars(record).items() if key not in RECORD_FIELDS}
-        line = (
-            f"{_timestamp(record)[11:23]} khshim {record.levelname.lower():7} {record.getMessage()}"
-        )
+        line = f"{rfc3339(record.created)[11:23]} khshim {record.levelname.lower():7} {record.getMessage()}"
         line += "".join(f" {key}={value}" for key, value in fields.items())
         line = line.replace("\n", " ")
         return f"\x1b[{COLOURS.get(record.levelno, '0')}m{line}\x1b[0m" if self._colour else line

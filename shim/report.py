@@ -272,7 +272,9 @@ def _ending_sentence(outcome: Outcome) -> str:
 
 
 def _told_to_stop(outcome: Outcome) -> str:
+    # SIGTERM is what Kubernetes sends; SIGINT comes from a keyboard.
+    cause = " (a deleted or evicted pod?)" if outcome.stop_signal == signal.SIGTERM else ""
     return (
         f"khshim was told to stop by {signals.name(outcome.stop_signal or 0)}"
-        f" after {show(outcome.stopped_after or 0.0)} (a deleted or evicted pod?)"
+        f" after {show(outcome.stopped_after or 0.0)}{cause}"
     )

@@ -8,7 +8,6 @@ import os
 import time
 
 from shim import script
-from shim.budget import Budget
 from shim.config import Settings, script_environment
 from shim.durations import show
 from shim.protocol import Server
@@ -52,9 +51,7 @@ class Start:
     def take_the_time(self) -> None:
         """Divide what is left until the deadline from now on."""
         self.unix_now, self.monotonic_now = time.time(), time.monotonic()
-        self.budget = Budget(
-            self.settings, unix_now=self.unix_now, monotonic_now=self.monotonic_now
-        )
+        self.budget = self.settings.budget(unix_now=self.unix_now, started_at=self.monotonic_now)
 
     def look_at_memory(self) -> None:
         """Note how many were killed for memory, at once: the script may be the next.

@@ -6,6 +6,7 @@ from shim.budget import Budget
 from shim.config import Settings
 from tests.test_config import GOOD
 
+V2 = {"KH_REPORTING_URL": "http://kh/externalCheckStatus"}
 UNIX_NOW, NOW = 1_700_000_000.0, 500.0
 
 
@@ -13,7 +14,7 @@ def budget(left: float | None, **changes: str) -> Budget:
     deadline = "" if left is None else str(UNIX_NOW + left)
     settings = Settings({**GOOD, "KH_CHECK_RUN_DEADLINE": deadline, **changes})
     assert settings.problems == []
-    return Budget(settings, unix_now=UNIX_NOW, monotonic_now=NOW)
+    return settings.budget(unix_now=UNIX_NOW, started_at=NOW)
 
 
 @pytest.mark.parametrize(
@@ -22,18 +23,22 @@ def budget(left: float | None, **changes: str) -> Budget:
         # SIGTERM at D - reserve - grace, SIGKILL at D - reserve.
         (60, {}, 53, 58),
         (60, {"SHIM_GRACE_PERIOD": "1s", "SHIM_REPORT_RESERVE": "3s"}, 56, 57),
-        (120, {"KH_REPORTING_URL": "http://kh/externalCheckStatus"}, 103, 108),
+        (120, V2, 103, 108),
         (60, {"SHIM_GRACE_PERIOD": "0", "SHIM_REPORT_RESERVE": "0"}, 60, 60),
         # Together at most a third of what is left, in proportion.
         (21, {}, 14, 19),
         (10.5, {}, 7, 9.5),
         (0.3, {}, 0.2, 0.3 - 0.1 * 2 / 7),
-        (
-            30,
-            {"KH_REPORTING_URL": "http://kh/externalCheckStatus"},
-            20,
-            30 - 10 * 12 / 17,
-        ),
+        # On v2 the reserve keeps 7 s while the script has anything left.
+        (51, V2, 51 - 17, 51 - 12),
+        (30, V2, 20, 30 - 10 * 12 / 17),
+        (25, V2, 25 - 7 - 5 * 25 / 51, 18),
+        (10, V2, 10 - 7 - 5 * 10 / 51, 3),
+        (28 / 3, V2, 14 / 9, 7 / 3),
+        # And leaves the script a quarter.
+        (8, V2, 2 - 2 / 3, 2),
+        (4, V2, 2 / 3, 1),
+        (10, {**V2, "SHIM_REPORT_RESERVE": "3s"}, 10 - 3 - 5 * 10 / 24, 7),
         # SHIM_TIMEOUT only brings them forward.
         (60, {"SHIM_TIMEOUT": "10s"}, 10, 15),
         (60, {"SHIM_TIMEOUT": "52s"}, 52, 57),

@@ -462,6 +462,18 @@ def test_a_plugins_performance_data_becomes_metrics(shim: Shim, plugins: Path, w
     )
 
 
+@pytest.mark.parametrize("command", ["yes ''", "yes '{'", "yes x | tr -d '\\n'"])
+def test_a_flood_as_json_does_not_delay_the_report(
+    make_shim: Callable[..., Shim], script: Write, command: str
+) -> None:
+    shim = make_shim(timeout=5)
+    path = script(f"#!/bin/sh\n{command} >&2\n")
+    run = shim.run(path, env={"SHIM_LOG_SCRIPT": "json"}, stderr=subprocess.DEVNULL)
+    assert run.errors[0].startswith("Timed out")
+    assert shim.receiver.stored_at is not None
+    assert shim.receiver.stored_at < shim.receiver.deadline
+
+
 def test_settings_win_over_the_preset(shim: Shim, script: Write) -> None:
     env = {"SHIM_PRESET": "nagios", "SHIM_ERRORS_FROM": "stderr", "SHIM_OK_EXIT_CODES": "0"}
     run = shim.run(script("#!/bin/sh\necho out; echo err >&2; exit 1\n"), env=env)

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 
 import pytest
@@ -80,6 +81,56 @@ def test_a_signal_goes_to_the_whole_group(shim: Shim, script: Write) -> None:
     assert first.startswith("khshim was told to stop by SIGTERM after ")
     assert first.endswith("(a deleted or evicted pod?); the script then exited with status 4.")
     assert second.startswith("The script exited with status 4 and wrote nothing to stderr")
+
+
+def test_on_v2_a_deleted_pod_stays_until_its_report_is_seen(
+    make_shim: MakeShim, script: Write
+) -> None:
+    """v2 polls every 5 s, and replaces the report if it sees the pod's deletion first."""
+    shim = make_shim("v2")
+    process = shim.start(script("#!/bin/sh\necho ready\nexec sleep 60\n"))
+    assert process.stdout is not None and process.stdout.readline() == b"ready\n"
+    process.terminate()
+    run = shim.finish(process)
+    ended_at = time.time()
+    assert not run.ok
+    assert "5" < run.event("waiting_until_seen")["message"][12:] < "7"
+    assert shim.receiver.stored_at is not None
+    assert 5.9 < ended_at - shim.receiver.stored_at < 20
+
+
+@pytest.mark.parametrize("server", ["v2", "v3"])
+def test_a_second_sigterm_ends_the_stay(make_shim: MakeShim, script: Write, server: str) -> None:
+    shim = make_shim(server)
+    process = shim.start(script("#!/bin/sh\necho ready\nexec sleep 60\n"))
+    assert process.stdout is not None and process.stdout.readline() == b"ready\n"
+    process.terminate()
+    last = b"waiting_until_seen" if server == "v2" else b"report_accepted"
+    assert process.stderr is not None
+    read = b""
+    while last not in read:
+        line = process.stderr.readline()
+        assert line, read.decode()
+        read += line
+    process.terminate()
+    shim.finish(process)
+    assert shim.receiver.stored_at is not None
+    assert time.time() - shim.receiver.stored_at < 5
+
+
+def test_on_v2_a_script_that_ended_by_itself_is_not_waited_for(
+    make_shim: MakeShim, script: Write
+) -> None:
+    run = make_shim("v2").run(script("#!/bin/sh\nexit 1\n"))
+    assert "waiting_until_seen" not in [line["event"] for line in run.log]
+
+
+def test_sigint_is_no_deleted_pod(shim: Shim, script: Write) -> None:
+    process = shim.start(script("#!/bin/sh\necho ready\nexec sleep 60\n"))
+    assert process.stdout is not None and process.stdout.readline() == b"ready\n"
+    process.send_signal(signal.SIGINT)
+    [error, *_] = shim.finish(process).errors
+    assert "told to stop by SIGINT" in error and "pod" not in error
 
 
 def test_a_script_that_dies_of_the_forwarded_signal(shim: Shim, script: Write) -> None:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from shim.budget import Budget
 from shim.config import Settings
 from shim.outcome import Ending
 from shim.signals import RECORDED, SignalInbox
@@ -34,7 +33,7 @@ def test_the_end_is_when_it_ended_and_not_when_it_was_seen(
 ) -> None:
     """A short script may end while khshim is still importing."""
     settings = Settings({**GOOD, "KH_CHECK_RUN_DEADLINE": str(time.time() + 60)})
-    budget = Budget(settings, unix_now=time.time(), monotonic_now=time.monotonic())
+    budget = settings.budget(unix_now=time.time(), started_at=time.monotonic())
     child = spawn([script("#!/bin/sh\nexit 0\n")], {"PATH": "/bin"})
     wait_until_gone(child.pid)
     threading.Event().wait(1.0)  # so late khshim comes to look
@@ -49,7 +48,7 @@ def test_a_script_that_ended_in_time_passes_however_late_khshim_is(
     """As in a container that was frozen, or has no CPU time left."""
     settings = Settings({**GOOD, "KH_CHECK_RUN_DEADLINE": str(time.time() + 60)})
     past = time.monotonic() - 100  # a budget that was over long ago
-    budget = Budget(settings, unix_now=time.time(), monotonic_now=past)
+    budget = settings.budget(unix_now=time.time(), started_at=past)
     child = spawn([script("#!/bin/sh\nexit 0\n")], {"PATH": "/bin"})
     wait_until_gone(child.pid)
     sink = Sink(2)
