@@ -63,12 +63,14 @@ image: ## Build the image
 	    --build-arg SOURCE="$$(git config --get remote.origin.url)" .
 
 lint: $(VENV)/.khshim-dev ## Check style, types and shell scripts
+	$(BIN)/isort --quiet --check .
 	$(BIN)/black --line-length 100 --quiet --check .
 	$(BIN)/flake8
 	$(BIN)/mypy
 	$(BIN)/shellcheck scripts/*.sh examples/*/*.sh examples/*/*/*.sh .ci/run tests/image/prepare
 
 format: $(VENV)/.khshim-dev ## Lay the code out
+	$(BIN)/isort --quiet .
 	$(BIN)/black --line-length 100 --quiet .
 
 docs: $(VENV)/.khshim-dev ## Write the tables that are made from declarations into the documents

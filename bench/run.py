@@ -22,8 +22,9 @@ from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-import shim
 from peers import CURL_AT_THE_END, OFFICIAL_STYLE, SAME_LIBRARIES, SMALL_PARENT, SPAWN, wrappers
+
+import shim
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "docs" / "BENCHMARKS.md"

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from shim.reference import settings_table
+from shim.commands.reference import settings_table
 
 ROOT = Path(__file__).parent.parent
 

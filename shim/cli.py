@@ -5,7 +5,7 @@ import os
 import sys
 
 import shim
-from shim import exits
+from shim import exit_status
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,22 +52,22 @@ def main(argv: "Sequence[str] | None" = None) -> int:
         sys.stdout.write(f"khshim {shim.__version__}\n")
         return 0
     if command == "try":
-        from shim.trial import main as try_script
+        from shim.commands.try_script import main as try_script
 
         return try_script(words)
     if command == "manifest":
-        from shim.manifest import main as write_manifest
+        from shim.commands.manifest import main as write_manifest
 
         return write_manifest(words)
     if command == "doctor":
-        from shim.doctor import main as examine
+        from shim.commands.doctor import main as examine
 
         return examine(words)
     if option == "--":
         words.pop(0)
     elif option:
         sys.stderr.write(f"khshim: there is no option {option}; see khshim --help\n")
-        return exits.WRONG_USAGE
+        return exit_status.WRONG_USAGE
     status = run(words)
     # Without finalization: all is written, and a thread that is left behind in name
     # resolution or in a read must not hold up the end. It also saves 30 ms.
@@ -101,6 +101,6 @@ def run(command: "Sequence[str]") -> int:
 
 
 def _give_up(error: Exception, begun: "Start | None") -> int:
-    from shim.last_resort import give_up
+    from shim.crash import give_up
 
     return give_up(error, os.environ, begun.child if begun else None)

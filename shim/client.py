@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 
-from shim.config import Settings
 from shim.delivery.result import Result
-from shim.mask import Masker
-from shim.report import PASSED, Editor, Report, failure, lines_of
+from shim.report.build import PASSED, Editor, Report, failure, lines_of
+from shim.report.mask import Masker
+from shim.settings import Settings
 
 
 class ReportError(Exception):

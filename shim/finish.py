@@ -16,29 +16,29 @@ import time
 import traceback
 from typing import TYPE_CHECKING
 
-from shim import exits, signals
-from shim.capture import ScriptOutput
-from shim.last_resort import describe, kill_group
+from shim import exit_status, signals
+from shim.cgroup import MemoryCgroup
+from shim.crash import describe, kill_group
 from shim.delivery.result import Result
-from shim.delivery.time_limit import TimeLimit
+from shim.delivery.waiting import TimeLimit
 from shim.delivery.worker import Worker
-from shim.escalation import StoppedBy
-from shim.log import open_log
-from shim.mask import Masker
-from shim.memory import MemoryCgroup
-from shim.observe import Observer
-from shim.outcome import Ending, Outcome
-from shim.protocol import Server
-from shim.report import Editor, Report, failure, judge, lines_of
-from shim.script import WINDOWS_LINE_ENDINGS
-from shim.script_log import ScriptLines
+from shim.executable import WINDOWS_LINE_ENDINGS
+from shim.kuberhealthy import Server
+from shim.observe.log import open_log
+from shim.observe.observer import Observer
+from shim.observe.script_log import ScriptLines
+from shim.report.build import Editor, Report, failure, judge, lines_of
+from shim.report.mask import Masker
 from shim.signals import SignalInbox
-from shim.sink import Output, Sink
 from shim.spawn import Child
 from shim.start import Start
 from shim.suggest import unknown_setting
-from shim.supervise import Stream, Supervisor
-from shim.usage import Usage, usage_of_children
+from shim.supervise.capture import ScriptOutput
+from shim.supervise.escalation import StoppedBy
+from shim.supervise.loop import Stream, Supervisor
+from shim.supervise.outcome import Ending, Outcome
+from shim.supervise.resources import Usage, usage_of_children
+from shim.supervise.sink import Output, Sink
 
 if TYPE_CHECKING:
     from shim.delivery.wait_for_server import Wait
@@ -120,7 +120,7 @@ class _Run:
             return self._report()
         except Exception as error:
             kill_group(self._begun.child)
-            return failure([self._log_bug(error)], self._editor), exits.BUG
+            return failure([self._log_bug(error)], self._editor), exit_status.BUG
 
     def deliver_and_quit(self, report: Report) -> int:
         """Deliver the report, then end the sidecar; return the exit status."""
@@ -133,7 +133,7 @@ class _Run:
                 self._wait_until_seen()
         except Exception as error:  # not reported: there may be a report already
             self._log_bug(error)
-            status = exits.BUG
+            status = exit_status.BUG
         return status
 
     def drain_output(self) -> None:
@@ -152,7 +152,7 @@ class _Run:
         if problems:
             for problem in problems:
                 self._log("wrong_setting", problem, logging.ERROR)
-            return failure([], self._editor, lines_of(problems)), exits.WRONG_SETTINGS
+            return failure([], self._editor, lines_of(problems)), exit_status.WRONG_SETTINGS
         if begun.wait is not None:
             self._log_wait(begun.wait)
         if begun.child is None:
@@ -274,7 +274,7 @@ class _Run:
                 " outside a cluster: khshim try SCRIPT",
                 logging.ERROR,
             )
-            return exits.WRONG_SETTINGS
+            return exit_status.WRONG_SETTINGS
         from shim.delivery.deliver import deliver, time_to_deliver
 
         started_at = time.monotonic()
@@ -298,16 +298,16 @@ class _Run:
         )
         latency = time.monotonic() - started_at
         status, event, level, prefix = {
-            Result.ACCEPTED: (exits.DELIVERED, "report_accepted", logging.INFO, ""),
-            Result.ASSUMED: (exits.DELIVERED, "report_assumed", logging.WARNING, ""),
+            Result.ACCEPTED: (exit_status.DELIVERED, "report_accepted", logging.INFO, ""),
+            Result.ASSUMED: (exit_status.DELIVERED, "report_assumed", logging.WARNING, ""),
             Result.REFUSED: (
-                exits.REFUSED,
+                exit_status.REFUSED,
                 "report_refused",
                 logging.ERROR,
                 "The report was refused. ",
             ),
             Result.UNDELIVERED: (
-                exits.UNDELIVERED,
+                exit_status.UNDELIVERED,
                 "report_undelivered",
                 logging.ERROR,
                 "The report could not be delivered in time. Last: ",

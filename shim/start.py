@@ -7,10 +7,10 @@ import errno
 import os
 import time
 
-from shim import script
-from shim.config import Settings, script_environment
+from shim import executable
 from shim.durations import show
-from shim.protocol import Server
+from shim.kuberhealthy import Server
+from shim.settings import Settings, script_environment
 from shim.signals import name
 from shim.spawn import Child, spawn
 
@@ -18,9 +18,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from shim.memory import MemoryCgroup
-    from shim.metrics_file import MetricsFile
+    from shim.cgroup import MemoryCgroup
     from shim.delivery.wait_for_server import Wait
+    from shim.metrics_file import MetricsFile
     from shim.signals import SignalInbox
 
 
@@ -58,7 +58,7 @@ class Start:
 
         A container's cgroup begins with it, so that for PID 1 all of them count.
         """
-        from shim.memory import memory_cgroup  # the script does not wait for this import
+        from shim.cgroup import memory_cgroup  # the script does not wait for this import
 
         self.memory = memory_cgroup()
         if self.memory is not None and os.getpid() != 1:
@@ -100,9 +100,9 @@ def start(environ: "Mapping[str, str]", command: "Sequence[str]", inbox: "Signal
 
         begun.metrics_file = MetricsFile()
     try:
-        begun.path = script.find(settings.script)
+        begun.path = executable.find(settings.script)
         # Now and not when it has failed: by then its file may be gone, or its volume hang.
-        begun.has_windows_line_endings = script.has_windows_line_endings(begun.path)
+        begun.has_windows_line_endings = executable.has_windows_line_endings(begun.path)
         begun.child = _spawn(
             begun.path,
             settings,
@@ -113,7 +113,7 @@ def start(environ: "Mapping[str, str]", command: "Sequence[str]", inbox: "Signal
                 metrics_file=begun.metrics_file.path if begun.metrics_file else None,
             ),
         )
-    except script.StartError as error:
+    except executable.StartError as error:
         begun.obstacle = str(error)
     else:
         begun.look_at_memory()
@@ -121,14 +121,14 @@ def start(environ: "Mapping[str, str]", command: "Sequence[str]", inbox: "Signal
 
 
 def _spawn(path: str, settings: Settings, environ: "Mapping[str, str]") -> Child:
-    argv = script.command(path, settings.args, settings.interpreter)
+    argv = executable.command(path, settings.args, settings.interpreter)
     try:
         try:
             return spawn(argv, environ)
         except OSError as error:
             if error.errno != errno.ENOEXEC or argv[0] != path:
                 raise
-            argv = script.interpreted(path, settings.args)
+            argv = executable.interpreted(path, settings.args)
             return spawn(argv, environ)
     except OSError as error:
-        raise script.StartError(script.start_failure(error, path, argv)) from error
+        raise executable.StartError(executable.start_failure(error, path, argv)) from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-from shim.config import NAMES
+from shim.settings import NAMES
 
 # SequenceMatcher.ratio(): two of eight letters wrong is still taken for a slip.
 LEAST_SIMILARITY = 0.75

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from shim.protocol import Server
-from shim.receiver import Receiver, parse_report
+from shim.commands.fake_kuberhealthy import Receiver, parse_report
+from shim.kuberhealthy import Server
 
 KHSHIM = [sys.executable, "-m", "shim"]
 MAX_BODY_SIZE = 16 * 1024

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from shim.budget import Budget
-from shim.config import Settings
-from tests.test_config import GOOD
+from shim.settings import Settings
+from tests.test_settings import GOOD
 
 V2 = {"KH_REPORTING_URL": "http://kh/externalCheckStatus"}
 UNIX_NOW, NOW = 1_700_000_000.0, 500.0

@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shim.capture import END_SIZE, Capture, Captured, WholeLines
+from shim.supervise.capture import END_SIZE, Capture, Captured, WholeLines
 
 
 def capture(*chunks: bytes) -> Captured:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shim.clean import clean
+from shim.report.clean import clean
 
 
 @pytest.mark.parametrize(

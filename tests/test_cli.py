@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from shim import exits
+from shim import exit_status
 from tests.conftest import KHSHIM, Shim, base_environ
 
 README = Path(__file__).parent.parent / "README.md"
@@ -50,7 +50,7 @@ def test_version() -> None:
 )
 def test_wrong_usage(words: list[str]) -> None:
     result = khshim(*words)
-    assert result.returncode == exits.WRONG_USAGE
+    assert result.returncode == exit_status.WRONG_USAGE
     assert result.stderr.count("\n") == 1 and "see khshim --help" in result.stderr
 
 
@@ -84,5 +84,5 @@ def test_the_installed_command(shim: Shim) -> None:
 
 def test_the_readme_has_one_table_of_all_exit_statuses() -> None:
     rows = re.findall(r"^\| (\d+) \|", README.read_text(), re.MULTILINE)
-    constants = [value for name, value in vars(exits).items() if name.isupper()]
+    constants = [value for name, value in vars(exit_status).items() if name.isupper()]
     assert sorted(map(int, rows)) == sorted(constants)

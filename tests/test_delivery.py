@@ -19,10 +19,10 @@ from shim.delivery import deliver as deliver_module
 from shim.delivery.deliver import deliver, time_to_deliver
 from shim.delivery.responses import LOOKUP_FAILED
 from shim.delivery.result import Delivery, Result
-from shim.delivery.time_limit import TimeLimit
+from shim.delivery.waiting import TimeLimit
 from shim.delivery.worker import Worker
-from shim.log import silent
-from shim.protocol import Endpoint
+from shim.kuberhealthy import Endpoint
+from shim.observe.log import silent
 
 Act = Callable[[socket.socket], None]
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
@@ -320,7 +320,7 @@ def test_a_tls_handshake_that_stalls_was_not_sent(
         return real(host, next(ports, port), **kwargs)
 
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
-    monkeypatch.setattr("shim.delivery.request.CONNECT_TIMEOUT", 0.3)
+    monkeypatch.setattr("shim.delivery.post.CONNECT_TIMEOUT", 0.3)
     with stalled:
         result = send(good.url, ca_file=tls.ca_file)
     assert (result.result, result.attempts) == (Result.REFUSED, 2)

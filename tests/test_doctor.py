@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from shim.doctor import Finding, _clock, examine
+from shim.commands.doctor import Finding, _clock, examine
 from tests.conftest import KHSHIM, Shim
 
 Write = Callable[..., str]

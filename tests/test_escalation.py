@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from shim.escalation import Escalation, StoppedBy
+from shim.supervise.escalation import Escalation, StoppedBy
 from tests.test_budget import NOW, budget
 
 TERM, KILL = signal.SIGTERM, signal.SIGKILL

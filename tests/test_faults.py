@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from shim import exits
+from shim import exit_status
 from tests.conftest import KHSHIM, Run, Shim, wait_until_gone
 from tests.test_stopping import LISTENER, lines, pid_1
 
@@ -204,7 +204,10 @@ def test_no_file_descriptors_left(make_shim: MakeShim, script: Write) -> None:
         if shim.receiver.stored is None:
             assert process.returncode != 0 and stderr, limit
             # With fewer not even the interpreter can start.
-            assert limit < 6 or process.returncode in (exits.UNDELIVERED, exits.BUG), stderr
+            assert limit < 6 or process.returncode in (
+                exit_status.UNDELIVERED,
+                exit_status.BUG,
+            ), stderr
     assert 0 in endings  # enough at last
 
 
@@ -276,12 +279,12 @@ def test_without_proc(shim: Shim, script: Write) -> None:
     "broken",
     [
         "shim.start",
-        "shim.config",
+        "shim.settings",
         "shim.finish",
-        "shim.log",
-        "shim.capture",
-        "shim.supervise",
-        "shim.report",
+        "shim.observe.log",
+        "shim.supervise.capture",
+        "shim.supervise.loop",
+        "shim.report.build",
     ],
 )
 def test_a_bug_anywhere_is_reported_or_logged(
@@ -488,7 +491,7 @@ def test_a_setting_that_names_a_fifo_holds_nothing_up(
     os.mkfifo(tmp_path / "fifo")
     run = shim.run("/bin/true", env={variable: str(tmp_path / "fifo")})
     if variable == "SHIM_CA_FILE":
-        assert run.exit_status == exits.WRONG_SETTINGS and "SHIM_CA_FILE" in run.errors[0]
+        assert run.exit_status == exit_status.WRONG_SETTINGS and "SHIM_CA_FILE" in run.errors[0]
     else:
         assert run.ok and "fifo" in run.event("termination_log_failed")["message"]
 

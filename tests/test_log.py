@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from shim.log import Log, open_log
-from shim.sink import Sink
+from shim.observe.log import Log, open_log
+from shim.supervise.sink import Sink
 
 
 class Opened:

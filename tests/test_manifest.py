@@ -9,11 +9,11 @@ import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from shim.config import Settings
-from shim.manifest import to_yaml
+from shim.commands.manifest import to_yaml
+from shim.settings import Settings
 from tests.conftest import KHSHIM
 from tests.manifests import ROOT, assert_restricted, load, pod_spec, validate
-from tests.test_config import GOOD
+from tests.test_settings import GOOD
 
 Write = Callable[..., str]
 SCRIPT = "#!/bin/sh\n\techo tab\t; echo 'blank at the end' \n\n  echo ümlaut\n"

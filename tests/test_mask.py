@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shim.clean import clean
-from shim.mask import Masker
+from shim.report.clean import clean
+from shim.report.mask import Masker
 from tests.conftest import Shim
 
 Write = Callable[..., str]

@@ -20,13 +20,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from shim.metrics import families
 from shim.metrics_file import MetricsFile
-from shim.perfdata import Value, parse
-from shim.report import Report
-from shim.sink import Sink
-from shim.script_log import ScriptLines
-from shim.termination import summary, write_summary
+from shim.observe.metrics import families
+from shim.observe.perfdata import Value, parse
+from shim.observe.script_log import ScriptLines
+from shim.observe.termination_log import summary, write_summary
+from shim.report.build import Report
+from shim.supervise.sink import Sink
 from tests.conftest import Shim
 from tests.manifests import ROOT
 
@@ -354,7 +354,7 @@ def test_a_port_in_use_is_a_warning(shim: Shim) -> None:
 def test_prometheus_client_is_not_imported_when_unused(shim: Shim) -> None:
     run = shim.run("/bin/true", env={"PYTHONVERBOSE": "1"})
     assert b"import 'urllib3" in run.stderr
-    for module in (b"prometheus_client", b"shim.doctor", b"shim.manifest", b"shim.trial"):
+    for module in (b"prometheus_client", b"shim.commands"):
         assert b"import '" + module not in run.stderr
 
 
@@ -498,7 +498,7 @@ def test_the_alert_rules_are_valid() -> None:
 
 
 def test_the_dashboard_and_the_rules_use_metrics_that_exist() -> None:
-    from shim.metrics import HELP
+    from shim.observe.metrics import HELP
 
     known = {f"khshim_{name}" for name in HELP} | {"khshim_build_info", "khshim_perfdata"}
     folder = ROOT / "examples" / "prometheus"

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from shim.delivery.request import Answer
-from shim.delivery.responses import Meaning, Step, retry_after
 from shim.delivery import responses
-from shim.protocol import Endpoint
+from shim.delivery.post import Answer
+from shim.delivery.responses import Meaning, Step, retry_after
+from shim.kuberhealthy import Endpoint
 
 EXPIRED = "run uuid abc is invalid or expired"
 

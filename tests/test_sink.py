@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from shim.script_log import ScriptLines
-from shim.sink import PENDING_LIMIT, Sink
+from shim.observe.script_log import ScriptLines
+from shim.supervise.sink import PENDING_LIMIT, Sink
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ def test_a_full_disk() -> None:
 @pytest.mark.parametrize("opened_anew", [True, False])
 def test_a_terminal(opened_anew: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     if not opened_anew:  # as one of another user
-        monkeypatch.setattr("shim.sink._open_anew", lambda fd: None)
+        monkeypatch.setattr("shim.supervise.sink._open_anew", lambda fd: None)
     # Many times: how much room there is when poll calls it writable is a matter of luck.
     for _ in range(100):
         master, slave = pty.openpty()

@@ -8,13 +8,13 @@ import time
 
 import shim
 from shim.delivery.connect import CONNECT_TIMEOUT
-from shim.delivery.request import Answer, Attempt, Lost, Request, perform
+from shim.delivery.post import Answer, Attempt, Lost, Request, perform
 from shim.delivery.responses import GATEWAY, Meaning, Step, meaning, retry_after
 from shim.delivery.result import Delivery, Result
-from shim.delivery.time_limit import TimeLimit
+from shim.delivery.waiting import TimeLimit
 from shim.delivery.worker import Worker
-from shim.log import Log, silent
-from shim.protocol import ANSWER_TIMEOUT, Endpoint
+from shim.kuberhealthy import ANSWER_TIMEOUT, Endpoint
+from shim.observe.log import Log, silent
 
 WITHOUT_DEADLINE = 30.0
 """Seconds that a delivery may take where no deadline is given."""

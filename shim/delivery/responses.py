@@ -6,8 +6,8 @@ from email.utils import parsedate_to_datetime
 from enum import Enum
 from typing import NamedTuple
 
-from shim.delivery.request import Answer
-from shim.protocol import PATHS, Endpoint, Server
+from shim.delivery.post import Answer
+from shim.kuberhealthy import PATHS, Endpoint, Server
 
 
 class Step(Enum):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from shim.delivery.request import Answer, Attempt, Request, perform
-from shim.delivery.time_limit import TimeLimit
+from shim.delivery.post import Answer, Attempt, Request, perform
+from shim.delivery.waiting import TimeLimit
 from shim.delivery.worker import Worker
 
 QUIT_TIMEOUT = 1.0

@@ -11,9 +11,9 @@ import time
 from typing import NamedTuple
 
 from shim.delivery.connect import connect, resolve
-from shim.delivery.time_limit import TimeLimit
+from shim.delivery.waiting import TimeLimit
 from shim.delivery.worker import Worker
-from shim.protocol import Endpoint
+from shim.kuberhealthy import Endpoint
 from shim.signals import SignalInbox
 
 CONNECT_TIMEOUT = 2.0

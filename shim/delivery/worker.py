@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 from queue import SimpleQueue
 
-from shim.delivery.time_limit import TimeLimit
+from shim.delivery.waiting import TimeLimit
 
 Job = Callable[[], None]
 

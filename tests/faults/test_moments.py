@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from shim import exits
-from shim.protocol import Server
-from shim.receiver import Receiver
+from shim import exit_status
+from shim.commands.fake_kuberhealthy import Receiver
+from shim.kuberhealthy import Server
 from tests.conftest import Run, Shim, is_alive
 from tests.test_stopping import LISTENER
 
@@ -87,7 +87,7 @@ def test_no_run_ends_without_a_reason(
                 # Before Python had a handler; nothing had been started.
                 assert b"script_started" not in stderr
                 return "died of SIGTERM before it began"
-            assert run.exit_status in (exits.UNDELIVERED, exits.REFUSED), (
+            assert run.exit_status in (exit_status.UNDELIVERED, exit_status.REFUSED), (
                 run.exit_status,
                 stderr,
             )

@@ -12,11 +12,11 @@ from unicodedata import category
 import atheris
 
 with atheris.instrument_imports(include=["shim"]):
-    from shim.capture import ScriptOutput
-    from shim.mask import Masker
-    from shim.protocol import PATHS, Endpoint, Server
-    from shim.receiver import Request, reply_to
-    from shim.report import MAX_BODY_SIZE, MAX_LINE_LENGTH, MAX_LINES, Editor, failure
+    from shim.commands.fake_kuberhealthy import Request, reply_to
+    from shim.kuberhealthy import PATHS, Endpoint, Server
+    from shim.report.build import MAX_BODY_SIZE, MAX_LINE_LENGTH, MAX_LINES, Editor, failure
+    from shim.report.mask import Masker
+    from shim.supervise.capture import ScriptOutput
 
 SECRET = "s3cret-value"
 

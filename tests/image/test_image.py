@@ -15,8 +15,8 @@ from uuid import uuid4
 import pytest
 
 import shim
-from shim.protocol import Server
-from shim.receiver import Receiver
+from shim.commands.fake_kuberhealthy import Receiver
+from shim.kuberhealthy import Server
 from tests.conftest import NO_CHANGES
 from tests.manifests import ROOT, Resource, load, mount_config_map, pod_spec
 

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 import shim
 from shim import durations
-from shim.options import Parser
-from shim.protocol import REPORT_RESERVE, Server
+from shim.commands.arguments import Parser
+from shim.kuberhealthy import REPORT_RESERVE, Server
 
 MOUNT_PATH = "/checks"
 # etcd's limit for one object, and so for the data of a ConfigMap.

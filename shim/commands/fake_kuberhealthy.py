@@ -9,7 +9,7 @@ import uuid
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import NamedTuple
 
-from shim.protocol import PATHS, REPORT_RESERVE, Endpoint, Server
+from shim.kuberhealthy import PATHS, REPORT_RESERVE, Endpoint, Server
 
 # For so long after the deadline v3 answers 410; then it has forgotten the run.
 GONE_SECONDS = 2.0

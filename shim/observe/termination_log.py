@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from shim.report import Report
+from shim.report.build import Report
 
 # The kubelet reads no more than this (Kubernetes, "Determine the Reason for Pod Failure").
 SUMMARY_SIZE = 4096

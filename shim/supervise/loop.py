@@ -10,11 +10,11 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from shim.budget import Budget
-from shim.escalation import Escalation, StoppedBy
-from shim.outcome import Ending, Outcome
 from shim.signals import FORWARDED, SignalInbox
-from shim.sink import Output
 from shim.spawn import Child
+from shim.supervise.escalation import Escalation, StoppedBy
+from shim.supervise.outcome import Ending, Outcome
+from shim.supervise.sink import Output
 
 READ_SIZE = 64 * 1024
 # Most that can wait in one pipe when the script is gone (pipe-max-size, pipe(7)).

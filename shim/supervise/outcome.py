@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import NamedTuple
 
-from shim.escalation import StoppedBy
+from shim.supervise.escalation import StoppedBy
 
 
 class Ending(Enum):

@@ -10,7 +10,7 @@ import stat
 
 from shim import durations
 from shim.budget import Budget
-from shim.protocol import LEAST_RESERVE, REPORT_RESERVE, Endpoint, Server, server_of
+from shim.kuberhealthy import LEAST_RESERVE, REPORT_RESERVE, Endpoint, Server, server_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from shim.memory import MemoryCgroup, memory_cgroup
+from shim.cgroup import MemoryCgroup, memory_cgroup
 from tests.conftest import Shim
 
 Write = Callable[..., str]

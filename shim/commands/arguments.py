@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 from typing import NoReturn
 
-from shim import exits
+from shim import exit_status
 
 
 class Parser(argparse.ArgumentParser):
     """An ArgumentParser that answers wrong usage with one line and sysexits' status."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(exits.WRONG_USAGE, f"{self.prog}: {message}; see khshim --help\n")
+        self.exit(exit_status.WRONG_USAGE, f"{self.prog}: {message}; see khshim --help\n")

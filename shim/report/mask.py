@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from functools import cached_property
 from urllib.parse import quote, quote_plus
 
-from shim.clean import clean
+from shim.report.clean import clean
 
 # Variables whose values are secrets, by their names.
 SECRET_NAMES = ("*PASSWORD*", "*TOKEN*", "*SECRET*", "*_KEY")

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from shim import signals
-from shim.capture import Captured
-from shim.clean import clean
 from shim.durations import show
-from shim.escalation import StoppedBy
-from shim.outcome import Ending, Outcome
-from shim.protocol import Server
+from shim.kuberhealthy import Server
+from shim.report.clean import clean
+from shim.supervise.capture import Captured
+from shim.supervise.escalation import StoppedBy
+from shim.supervise.outcome import Ending, Outcome
 
 MAX_LINES = 64
 MAX_LINE_LENGTH = 1000  # characters

@@ -5,7 +5,7 @@ from __future__ import annotations
 import resource
 from typing import NamedTuple
 
-from shim.memory import MemoryCgroup
+from shim.cgroup import MemoryCgroup
 
 
 class Usage(NamedTuple):

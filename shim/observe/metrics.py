@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-from socketserver import TCPServer
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from http.server import ThreadingHTTPServer
+from socketserver import TCPServer
 from typing import Any, NamedTuple
 
 from prometheus_client import CollectorRegistry, MetricsHandler, push_to_gateway
@@ -14,11 +14,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
 import shim
-from shim.metrics_file import MetricsFile
-from shim.delivery.request import Answer, Attempt, Request, perform
-from shim.delivery.time_limit import TimeLimit
+from shim.delivery.post import Answer, Attempt, Request, perform
+from shim.delivery.waiting import TimeLimit
 from shim.delivery.worker import Worker
-from shim.perfdata import Value
+from shim.metrics_file import MetricsFile
+from shim.observe.perfdata import Value
 
 PUSH_TIMEOUT = 3.0
 JOB = "khshim"

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from shim.protocol import Endpoint
-from shim.receiver import Reply, Request, reply_to
+from shim.commands.fake_kuberhealthy import Reply, Request, reply_to
+from shim.kuberhealthy import Endpoint
 
 DEADLINE = 1000.0
 V2 = Endpoint("http://kh/externalCheckStatus", "id")

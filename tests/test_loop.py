@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from shim.config import Settings
-from shim.outcome import Ending
+from shim.settings import Settings
 from shim.signals import RECORDED, SignalInbox
-from shim.sink import Sink
 from shim.spawn import spawn
-from shim.supervise import Stream, Supervisor
+from shim.supervise.loop import Stream, Supervisor
+from shim.supervise.outcome import Ending
+from shim.supervise.sink import Sink
 from tests.conftest import wait_until_gone
-from tests.test_config import GOOD
+from tests.test_settings import GOOD
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import json
 import time
 from collections.abc import Mapping, Sized
 
-from shim.sink import Sink
-from shim.timestamp import rfc3339
+from shim.observe.timestamp import rfc3339
+from shim.supervise.sink import Sink
 
 # A longer line is logged in parts.
 LONGEST_LINE = 64 * 1024

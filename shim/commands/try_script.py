@@ -13,10 +13,11 @@ import time
 from collections.abc import Sequence
 from typing import IO, TextIO
 
+import shim
 from shim import durations, signals
-from shim.options import Parser
-from shim.protocol import Server
-from shim.receiver import Receiver
+from shim.commands.arguments import Parser
+from shim.commands.fake_kuberhealthy import Receiver
+from shim.kuberhealthy import Server
 
 
 def main(words: Sequence[str]) -> int:
@@ -58,7 +59,7 @@ def _run(command: Sequence[str], environ: dict[str, str], output: IO[bytes] | No
     """Run `khshim run` as a child and return its exit status (negative: its signal)."""
     isolated = ["-I"] if sys.flags.isolated else []
     # Not by -m, which would look for a module of this name in the working directory first.
-    own = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    own = os.path.dirname(os.path.dirname(os.path.abspath(shim.__file__)))
     begin = (
         f"import sys; sys.path.insert(0, {own!r}); from shim.__main__ import main; sys.exit(main())"
     )

@@ -10,21 +10,21 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Concatenate, ParamSpec
 
-from shim.capture import Captured
 from shim.delivery.result import Delivery
-from shim.log import Log
-from shim.outcome import Outcome
-from shim.delivery.time_limit import TimeLimit
+from shim.delivery.waiting import TimeLimit
 from shim.delivery.worker import Worker
-from shim.report import Report
+from shim.observe.log import Log
+from shim.observe.termination_log import summary, write_summary
+from shim.report.build import Report
 from shim.signals import SignalInbox
 from shim.start import Start
-from shim.termination import summary, write_summary
-from shim.usage import Usage
+from shim.supervise.capture import Captured
+from shim.supervise.outcome import Outcome
+from shim.supervise.resources import Usage
 
 if TYPE_CHECKING:
-    from shim.metrics import RunMetrics
     from shim.metrics_file import MetricsFile
+    from shim.observe.metrics import RunMetrics
 
 P = ParamSpec("P")
 
@@ -61,7 +61,7 @@ class Observer:
     def _open_metrics(self, begun: Start, file: MetricsFile) -> None:
         settings = self._settings
         try:
-            from shim.metrics import RunMetrics  # the extra khshim[metrics]
+            from shim.observe.metrics import RunMetrics  # the extra khshim[metrics]
         except ImportError:
             self._warn("they need prometheus-client: pip install 'khshim[metrics]'")
             return
@@ -103,7 +103,7 @@ class Observer:
             cgroup_peak_memory_bytes=usage.cgroup_peak_memory,
         )
         if self._settings.errors_from == "stdout":
-            from shim import perfdata  # for metrics of plugins only
+            from shim.observe import perfdata  # for metrics of plugins only
 
             self._metrics.set_performance(perfdata.parse([*stdout.head, *stdout.tail]))
 
@@ -133,7 +133,7 @@ class Observer:
         url = self._settings.pushgateway_url
         if self._metrics is None or url is None:
             return
-        from shim.metrics import PUSH_TIMEOUT
+        from shim.observe.metrics import PUSH_TIMEOUT
 
         limit = TimeLimit(time.monotonic() + PUSH_TIMEOUT, inbox, PUSH_TIMEOUT)
         problem = self._metrics.push(url, self._settings.ca_file, limit, worker)

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from shim.script import StartError, command, find, has_windows_line_endings, interpreted
-
+from shim.executable import StartError, command, find, has_windows_line_endings, interpreted
 from tests.conftest import Shim
 
 Write = Callable[..., str]

@@ -9,9 +9,9 @@ import time
 import traceback
 from collections.abc import Mapping
 
-from shim import exits
+from shim import exit_status
+from shim.observe.timestamp import rfc3339
 from shim.spawn import Child
-from shim.timestamp import rfc3339
 
 
 def describe(error: Exception) -> str:
@@ -46,7 +46,7 @@ def give_up(error: Exception, environ: Mapping[str, str], child: Child | None) -
         _report(describe(error), environ)
     except Exception as second:
         _write("report_undelivered", f"The bug could not be reported: {second!r}")
-    return exits.BUG
+    return exit_status.BUG
 
 
 def _write(event: str, message: str, details: str = "") -> None:
@@ -65,10 +65,10 @@ def _write(event: str, message: str, details: str = "") -> None:
 
 def _report(sentence: str, environ: Mapping[str, str]) -> None:
     # Here and not above: one of these may be what has failed.
-    from shim.config import Settings
     from shim.delivery.deliver import deliver_quietly
-    from shim.mask import Masker
-    from shim.report import Editor, failure
+    from shim.report.build import Editor, failure
+    from shim.report.mask import Masker
+    from shim.settings import Settings
 
     settings = Settings(environ)
     if settings.endpoint is None:

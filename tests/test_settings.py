@@ -1,10 +1,9 @@
 from __future__ import annotations
 
-
 import pytest
 
-from shim.config import SETTINGS, Setting, Settings, script_environment
-from shim.protocol import Server
+from shim.kuberhealthy import Server
+from shim.settings import SETTINGS, Setting, Settings, script_environment
 
 GOOD = {
     "KH_REPORTING_URL": "http://kuberhealthy.kuberhealthy.svc.cluster.local/check",

@@ -8,23 +8,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shim.capture import Capture, Captured
-from shim.escalation import StoppedBy
-from shim.outcome import Ending, Outcome
-from shim.protocol import Endpoint, Server
-from shim.receiver import Request, reply_to
-from shim.report import (
+from shim.commands.fake_kuberhealthy import Request, reply_to
+from shim.kuberhealthy import Endpoint, Server
+from shim.report.build import (
     MAX_BODY_SIZE,
     MAX_LINE_LENGTH,
     MAX_LINES,
-    PASSED,
     NOTHING_CAPTURED,
+    PASSED,
     Editor,
     Report,
-    judge,
-    lines_of,
 )
-from shim.report import failure as edited_failure
+from shim.report.build import failure as edited_failure
+from shim.report.build import judge, lines_of
+from shim.supervise.capture import Capture, Captured
+from shim.supervise.escalation import StoppedBy
+from shim.supervise.outcome import Ending, Outcome
 
 SERVERS = list(Server)
 

@@ -7,8 +7,8 @@ from typing import Any, Protocol
 
 from pythonjsonlogger.json import JsonFormatter
 
-from shim.sink import Sink
-from shim.timestamp import rfc3339
+from shim.observe.timestamp import rfc3339
+from shim.supervise.sink import Sink
 
 COLOURS = {
     logging.DEBUG: "2",

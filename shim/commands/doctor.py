@@ -9,15 +9,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 
-from shim import script
-from shim.config import Settings
+from shim import executable
+from shim.commands.arguments import Parser
 from shim.delivery.connect import resolve
-from shim.delivery.request import Answer, Attempt, Lost, Request, perform
-from shim.delivery.time_limit import TimeLimit
+from shim.delivery.post import Answer, Attempt, Lost, Request, perform
+from shim.delivery.waiting import TimeLimit
 from shim.delivery.worker import Worker
 from shim.durations import show
-from shim.options import Parser
-from shim.protocol import Endpoint
+from shim.kuberhealthy import Endpoint
+from shim.settings import Settings
 from shim.suggest import unknown_setting
 
 TIMEOUT = 5.0
@@ -70,13 +70,13 @@ def examine(environ: Mapping[str, str], command: Sequence[str]) -> Iterator[Find
 
 def _script(settings: Settings) -> Iterator[Finding]:
     try:
-        path = script.find(settings.script)
-        argv = script.command(path, settings.args, settings.interpreter)
-    except script.StartError as error:
+        path = executable.find(settings.script)
+        argv = executable.command(path, settings.args, settings.interpreter)
+    except executable.StartError as error:
         yield Finding("script", str(error), "check SHIM_SCRIPT and the volume or image it is in")
         return
     yield Finding("script", path)
-    interpreter = argv[0] if argv[0] != path else script.interpreter_of(path)
+    interpreter = argv[0] if argv[0] != path else executable.interpreter_of(path)
     if interpreter is None:
         yield Finding("interpreter", "none is needed")
     elif _is_command(interpreter):
@@ -87,7 +87,7 @@ def _script(settings: Settings) -> Iterator[Finding]:
             f"{interpreter} does not exist here",
             "install it, or set SHIM_INTERPRETER",
         )
-    if script.has_windows_line_endings(path):
+    if executable.has_windows_line_endings(path):
         yield Finding("line endings", "CRLF", "save the script with LF, for example by dos2unix")
     else:
         yield Finding("line endings", "LF")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shim.config import SETTINGS
+from shim.settings import SETTINGS
 
 
 def settings_table() -> str:
