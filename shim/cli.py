@@ -43,10 +43,11 @@ COMMANDS = ("run", "try", "manifest", "doctor")
 def main(argv: "Sequence[str] | None" = None) -> int:
     """Run the command that `argv` (by default the process's own) names; return its exit status."""
     words = list(sys.argv[1:] if argv is None else argv)
-    command = words.pop(0) if words and words[0] in COMMANDS else "run"
+    named = words.pop(0) if words and words[0] in COMMANDS else ""
+    command = named or "run"
     option = words[0] if words and words[0].startswith("-") else ""
     if option in ("-h", "--help"):
-        sys.stdout.write(HELP)
+        sys.stdout.write(_run_help() if named == "run" else HELP)
         return 0
     if option == "--version":
         sys.stdout.write(f"khshim {shim.__version__}\n")
@@ -98,6 +99,12 @@ def run(command: "Sequence[str]") -> int:
         return finish(begun, inbox)
     except Exception as error:
         return _give_up(error, begun)
+
+
+def _run_help() -> str:
+    from shim.commands.reference import run_help
+
+    return run_help()
 
 
 def _give_up(error: Exception, begun: "Start | None") -> int:
