@@ -75,4 +75,4 @@ def _report(sentence: str, environ: Mapping[str, str]) -> None:
         return
     report = failure([sentence], Editor(settings.endpoint.server, Masker(environ, settings.mask)))
     delivery = deliver_quietly(settings.endpoint, report.body(), settings.deadline)
-    _write("report", f"{delivery.result.value}: {delivery.reason}")
+    _write("crash_reported", f"{delivery.result.value}: {delivery.reason}")
