@@ -173,6 +173,22 @@ def test_every_setting_has_a_value_that_works_and_most_one_that_is_refused(
     assert setting.problem(right) is None
 
 
+@pytest.mark.parametrize(
+    "setting",
+    [
+        setting
+        for setting in SETTINGS
+        if setting.default not in (None, "") and not callable(setting.default)
+    ],
+    ids=lambda setting: setting.name,
+)
+def test_the_default_in_the_documents_is_the_default(setting: Setting[object]) -> None:
+    if setting.default_words != "off":
+        assert setting.parse(setting.default_words.strip("`")) == setting.default
+    else:
+        assert not setting.default
+
+
 # A right value other than the default, and a wrong one where there can be one.
 VALUES = {
     "KH_REPORTING_URL": ("https://kuberhealthy/externalCheckStatus", "kuberhealthy"),
