@@ -22,6 +22,13 @@ MAX_BODY_SIZE = 16 * 1024
 NO_CHANGES: Mapping[str, str] = {}
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that run khshim as a process: `make quick` leaves them out."""
+    for item in items:
+        if isinstance(item, pytest.Function) and "make_shim" in item.fixturenames:
+            item.add_marker(pytest.mark.whole_run)
+
+
 class Run(NamedTuple):
     """A finished run of khshim. `report` is what the server stored: (OK, Errors)."""
 
