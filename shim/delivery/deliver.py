@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 import random
 import time
+from collections.abc import Callable
 
 import shim
 from shim.delivery.connect import CONNECT_TIMEOUT
 from shim.delivery.post import Answer, Attempt, Lost, Request, perform
 from shim.delivery.responses import GATEWAY, Meaning, Step, meaning, retry_after
-from shim.delivery.result import Delivery, Result
+from shim.delivery.result import Delivery, FailedAttempt, Result
 from shim.delivery.waiting import TimeLimit
 from shim.delivery.worker import Worker
 from shim.kuberhealthy import ANSWER_TIMEOUT, Endpoint
-from shim.observe.log import Log, silent
 
 WITHOUT_DEADLINE = 30.0
 """Seconds that a delivery may take where no deadline is given."""
@@ -41,13 +40,14 @@ def deliver(
     body: bytes,
     limit: TimeLimit,
     worker: Worker,
-    log: Log,
+    on_failed: Callable[[FailedAttempt], None],
     *,
     late: bool = False,
 ) -> Delivery:
     """POST `body` until the server has taken or refused it, or the time is over.
 
-    `late` tells that the check's deadline has passed already.
+    `on_failed` is told of each attempt that did not settle it; `late` tells that the check's
+    deadline has passed already.
     """
     attempts, status = 0, None
     last = Meaning(Step.RETRY, "There was no time left to try.")
@@ -74,14 +74,7 @@ def deliver(
             # Asked to wait beyond the deadline, there is nothing to lose by not waiting.
             if delay is not None and asked is not None and asked < limit.left() - LAST_ATTEMPT:
                 delay = max(delay, asked)
-        log(
-            "report_attempt",
-            f"Attempt {attempts} to report failed: {last.sentence}",
-            logging.WARNING,
-            attempt=attempts,
-            status=status,
-            time_left_s=limit.left(),
-        )
+        on_failed(FailedAttempt(attempts, status, last.sentence, limit.left()))
         if delay is not None:
             limit.wait(delay)
     return Delivery(_result(last.step, may_have_arrived), attempts, status, last.sentence)
@@ -95,7 +88,7 @@ def deliver_quietly(endpoint: Endpoint, body: bytes, deadline: float | None) -> 
     try:
         limit = TimeLimit(time_to_deliver(until, now))
         late = until is not None and until < now
-        return deliver(endpoint, body, limit, worker, silent, late=late)
+        return deliver(endpoint, body, limit, worker, lambda attempt: None, late=late)
     finally:
         worker.close()
 

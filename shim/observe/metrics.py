@@ -18,6 +18,8 @@ from shim.delivery.post import Answer, Attempt, Request, perform
 from shim.delivery.waiting import TimeLimit
 from shim.delivery.worker import Worker
 from shim.metrics_file import MetricsFile
+from shim.observe import perfdata
+from shim.observe.events import Event, ReportEnded, ScriptEnded
 from shim.observe.perfdata import Value
 
 PUSH_TIMEOUT = 3.0
@@ -105,6 +107,31 @@ class RunMetrics(Collector):
         with self._lock:
             self._values |= {name: value for name, value in values.items() if value is not None}
 
+    def take(self, event: Event) -> None:
+        """Set the figures that an event brings."""
+        if isinstance(event, ScriptEnded):
+            outcome = event.outcome
+            died = None if outcome.signal is None else 128 + outcome.signal
+            self.set(
+                script_duration_seconds=event.duration_s,
+                script_exit_code=died if outcome.exit_status is None else outcome.exit_status,
+                ok=float(event.report.ok),
+                time_left_seconds=event.time_left_s,
+                stderr_lines=event.stderr_lines,
+                stderr_bytes=event.stderr_bytes,
+                script_cpu_seconds=event.cpu_s,
+                script_peak_memory_bytes=event.peak_memory_bytes,
+                cgroup_peak_memory_bytes=event.cgroup_peak_memory_bytes,
+            )
+            if event.stdout is not None:
+                self.set_performance(perfdata.parse([*event.stdout.head, *event.stdout.tail]))
+        elif isinstance(event, ReportEnded):
+            self.set(
+                ok=float(event.report.ok),
+                report_attempts=event.attempt,
+                report_latency_seconds=event.latency_s,
+            )
+
     def set_performance(self, values: Iterable[Value]) -> None:
         with self._lock:
             self._performance = list(values)
@@ -140,14 +167,14 @@ class RunMetrics(Collector):
         """Return the lines of the script's own metrics that were left out."""
         return families(self._script.text(), self._labels)[1]
 
-    def serve(self, port: int) -> str:
-        """Serve /metrics until the process ends; return "" or why that cannot be."""
+    def serve(self, port: int) -> str | None:
+        """Serve /metrics until the process ends; return None, or why that cannot be."""
         try:
             server = _Server(("", port), MetricsHandler.factory(self.registry))
             threading.Thread(target=server.serve_forever, daemon=True).start()
         except (OSError, RuntimeError) as error:
             return str(error)
-        return ""
+        return None
 
     def push(self, url: str, ca_file: str | None, limit: TimeLimit, worker: Worker) -> str | None:
         """Push to a Pushgateway within `limit`; return None, or why it did not work.
