@@ -10,7 +10,6 @@ import gc
 import importlib
 import logging
 import os
-import signal
 import threading
 import time
 import traceback
@@ -94,7 +93,7 @@ class _Run:
         self._budget = begun.budget
         self._inbox = inbox
         self._worker = worker
-        self._was_told_to_stop = begun.wait is not None and begun.wait.stopped_by is not None
+        self._was_told_to_stop = begun.stopped_by is not None
         self._was_taken = False
         self._stdout, self._stderr = Sink(1), Sink(2)
         # What writes to these two: they themselves, or what makes lines of JSON before them.
@@ -204,11 +203,8 @@ class _Run:
             self._inbox,
             self._budget,
             settings.grace_period,
-            lambda signum: log(
-                "signal_forwarded",
-                f"Forwarded {signum.name} to the script's process group.",
-                signal=signum.name,
-            ),
+            settings.stop_signal,
+            self._forwarded,
         ).run()
         for sink in sinks:
             sink.close()
@@ -237,6 +233,16 @@ class _Run:
             outcome, report, usage, output.count_stderr(), chosen, self._time_left()
         )
         return report
+
+    def _forwarded(self, received: int, sent: int) -> None:
+        name, instead = signals.name(received), ""
+        if sent != received:
+            instead = f" as {signals.name(sent)}, by SHIM_STOP_SIGNAL"
+        self._log(
+            "signal_forwarded",
+            f"Forwarded {name} to the script's process group{instead}.",
+            signal=name,
+        )
 
     def _script_sinks(self) -> tuple[Output, Output]:
         """Return where the script's stdout and stderr go on to."""
@@ -330,13 +336,14 @@ class _Run:
         self._was_taken = delivery.result is Result.ACCEPTED
         return status
 
-    def _told_to_stop_while_reporting(self, signum: signal.Signals) -> None:
+    def _told_to_stop_while_reporting(self, signum: int) -> None:
         self._was_told_to_stop = True
+        name = signals.name(signum)
         self._log(
             "signal_received",
-            f"Got {signum.name} while reporting: going on for the grace period.",
+            f"Got {name} while reporting: going on for the grace period.",
             logging.WARNING,
-            signal=signum.name,
+            signal=name,
         )
 
     def _wait_until_seen(self) -> None:

@@ -8,7 +8,7 @@ declarations.
 import os
 import stat
 
-from shim import durations
+from shim import durations, signals
 from shim.budget import Budget
 from shim.kuberhealthy import LEAST_RESERVE, REPORT_RESERVE, Endpoint, Server, server_of
 
@@ -313,6 +313,14 @@ class Settings:
         DURATION,
         "how long the script may go on after SIGTERM, before SIGKILL",
         default="5s",
+    )
+    stop_signal = Setting(
+        "SHIM_STOP_SIGNAL",
+        signals.parse,
+        "a signal that can be forwarded, such as SIGINT, SIGRTMIN+3 or 10",
+        "what the script gets in place of SIGTERM, first at its limit; set it as the image's"
+        " `STOPSIGNAL` too",
+        default="SIGTERM",
     )
     report_reserve = Setting(
         "SHIM_REPORT_RESERVE",
