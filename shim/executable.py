@@ -87,6 +87,18 @@ def interpreter_of(path: str) -> "str | None":
     return os.fsdecode(words[0]) if words else "/bin/sh"
 
 
+def touch_interpreter(path: str, argv: "Sequence[str]") -> None:
+    """Read from the interpreter's file, as exec is about to; what is wrong exec will tell."""
+    interpreter = argv[0] if argv[0] != path else interpreter_of(path)
+    try:
+        if interpreter is not None and "/" in interpreter:
+            fd = os.open(interpreter, os.O_RDONLY | os.O_NONBLOCK)  # a FIFO would wait
+            os.read(fd, 1)
+            os.close(fd)
+    except OSError:
+        pass
+
+
 def start_failure(error: OSError, path: str, argv: "Sequence[str]") -> str:
     """Return the sentence for an exec of `argv` that failed with `error`."""
     if error.errno == errno.E2BIG:

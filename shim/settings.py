@@ -6,8 +6,9 @@ declarations.
 """
 
 import os
+import signal
 
-from shim import durations, values
+from shim import durations, signals, values
 from shim.budget import Budget
 from shim.kuberhealthy import LEAST_RESERVE, REPORT_RESERVE, Endpoint, Server, server_of
 
@@ -181,6 +182,15 @@ class Settings:
         "how long the script may go on after SIGTERM, before SIGKILL",
         default=5.0,
         default_words="`5s`",
+    )
+    stop_signal = Setting(
+        "SHIM_STOP_SIGNAL",
+        signals.parse,
+        "a signal that can be forwarded, such as SIGINT, SIGRTMIN+3 or 10",
+        "what the script gets in place of SIGTERM, first at its limit; set it as the image's"
+        " `STOPSIGNAL` too",
+        default=int(signal.SIGTERM),
+        default_words="`SIGTERM`",
     )
     report_reserve = Setting(
         "SHIM_REPORT_RESERVE",

@@ -19,6 +19,9 @@ from tests.conftest import wait_until_gone
 from tests.test_settings import GOOD
 
 
+def ignore(*_: object) -> None: ...
+
+
 @pytest.fixture
 def inbox() -> Iterator[SignalInbox]:
     handlers = {signum: signal.getsignal(signum) for signum in RECORDED}
@@ -38,7 +41,7 @@ def test_the_end_is_when_it_ended_and_not_when_it_was_seen(
     wait_until_gone(child.pid)
     threading.Event().wait(1.0)  # so late khshim comes to look
     streams = [Stream(fd, Sink(2), lambda data: None) for fd in (child.stdout, child.stderr)]
-    outcome = Supervisor(child, streams, inbox, budget, 5.0, lambda signum: None).run()
+    outcome = Supervisor(child, streams, inbox, budget, 5.0, signal.SIGTERM, ignore).run()
     assert 0 < outcome.duration < 1.0
 
 
@@ -53,5 +56,5 @@ def test_a_script_that_ended_in_time_passes_however_late_khshim_is(
     wait_until_gone(child.pid)
     sink = Sink(2)
     streams = [Stream(fd, sink, lambda data: None) for fd in (child.stdout, child.stderr)]
-    outcome = Supervisor(child, streams, inbox, budget, 5.0, lambda signum: None).run()
+    outcome = Supervisor(child, streams, inbox, budget, 5.0, signal.SIGTERM, ignore).run()
     assert (outcome.ending, outcome.exit_status, outcome.stopped_by) == (Ending.EXITED, 0, None)

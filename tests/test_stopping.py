@@ -6,13 +6,16 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from shim.signals import FORWARDED, name
 from tests.conftest import KHSHIM, Run, Shim, wait_until_gone
 
 Write = Callable[..., str]
@@ -62,6 +65,127 @@ def test_every_signal_is_forwarded(shim: Shim, python_script: Write) -> None:
     assert run.ok
     forwarded = [line["signal"] for line in run.log if line["event"] == "signal_forwarded"]
     assert forwarded == ["SIGUSR1", "SIGUSR2", "SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM"]
+
+
+# Prints the number of each signal it gets; ends when it gets the one in its argument.
+COUNTER = """
+import os, signal, sys
+got = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
+signal.pthread_sigmask(signal.SIG_BLOCK, got)
+os.write(1, b"ready\\n")
+while True:
+    signum = signal.sigwait(got)
+    os.write(1, f"{int(signum)}\\n".encode())
+    if signum == int(sys.argv[1]):
+        sys.exit(0)
+"""
+
+
+def test_all_that_can_be_caught_is_forwarded(shim: Shim, python_script: Write) -> None:
+    process = shim.start(python_script(COUNTER), str(int(signal.SIGTERM)))
+    next_line = lines(process)
+    assert next_line() == "ready"
+    last = {signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM}
+    for signum in [*sorted(FORWARDED - last), *sorted(last)]:
+        process.send_signal(signum)
+        # With SIGCONT behind it where a stopped script is to end.
+        assert next_line() == str(int(signum))
+        if signum in last and signum != signal.SIGTERM:
+            assert next_line() == str(int(signal.SIGCONT))
+    run = shim.finish(process)
+    assert run.ok
+    forwarded = [line["signal"] for line in run.log if line["event"] == "signal_forwarded"]
+    assert {"SIGWINCH", "SIGXCPU", "SIGSTKFLT", "SIGABRT", "SIGTRAP", "SIGRTMIN+3"} < {*forwarded}
+    assert len(forwarded) == len(FORWARDED)
+
+
+@pytest.mark.parametrize(
+    ("setting", "received", "sent"),
+    [
+        ("SIGRTMIN+3", signal.SIGTERM, signal.SIGRTMIN + 3),
+        ("SIGRTMIN+3", signal.SIGRTMIN + 3, signal.SIGRTMIN + 3),
+        ("WINCH", signal.SIGWINCH, signal.SIGWINCH),
+        ("WINCH", signal.SIGINT, signal.SIGINT),
+    ],
+)
+def test_a_stop_signal_of_its_own(
+    shim: Shim, python_script: Write, setting: str, received: int, sent: int
+) -> None:
+    """The script's own stands in for SIGTERM; from an image's STOPSIGNAL it stops khshim too."""
+    env = {"SHIM_STOP_SIGNAL": setting, "SHIM_GRACE_PERIOD": "300ms"}
+    process = shim.start(python_script(COUNTER), "0", env=env)
+    next_line = lines(process)
+    assert next_line() == "ready"
+    process.send_signal(received)
+    assert {next_line(), next_line()} == {str(int(sent)), str(int(signal.SIGCONT))}
+    run = shim.finish(process)
+    assert run.errors[0].startswith(f"khshim was told to stop by {name(received)} after")
+    assert f" of {name(sent)} and was killed." in run.errors[0]
+    message = run.event("signal_forwarded")["message"]
+    assert (f" as {name(sent)}, by SHIM_STOP_SIGNAL" in message) is (received != sent)
+
+
+def test_a_limit_sends_the_scripts_own_stop_signal(shim: Shim, python_script: Write) -> None:
+    env = {"SHIM_STOP_SIGNAL": "SIGUSR2", "SHIM_TIMEOUT": "500ms"}
+    run = shim.run(python_script(LISTENER), "SIGUSR2", "0", env=env)
+    assert run.stdout == b"ready\nSIGUSR2\n"
+    assert run.errors[0].startswith("Timed out")
+
+
+def test_an_images_stop_signal_during_the_delivery(shim: Shim) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/check"
+        env = {"KH_REPORTING_URL": url, "SHIM_GRACE_PERIOD": "500ms"}
+        process = shim.start("/bin/true", env={**env, "SHIM_STOP_SIGNAL": "RTMIN+3"})
+        connection, _ = listener.accept()
+        with connection:
+            assert connection.recv(65536).startswith(b"POST /check")
+            process.send_signal(signal.SIGRTMIN + 3)
+            stdout, stderr = process.communicate()
+    run = Run(process.returncode, stdout, stderr, None)
+    assert run.event("signal_received")["signal"] == "SIGRTMIN+3"
+    assert run.event("report_undelivered")["latency_s"] < 10
+
+
+def test_as_pid_1_an_images_stop_signal_is_not_dropped(shim: Shim, python_script: Write) -> None:
+    path = python_script("import os, signal\nos.kill(1, signal.SIGRTMIN + 3)\nsignal.pause()\n")
+    env = {"SHIM_STOP_SIGNAL": "SIGRTMIN+3"}
+    run = shim.run(path, prefix=pid_1(), env=env)
+    assert "told to stop by SIGRTMIN+3" in run.errors[0]
+
+
+def test_a_signal_that_ends_nothing_continues_nothing(shim: Shim, script: Write) -> None:
+    """A script that is stopped stays so at a SIGUSR1, and goes on to end at a SIGTERM."""
+    path = script(
+        "#!/bin/bash\n"
+        "trap 'echo usr1' USR1\n"
+        "trap 'echo bye; exit 0' TERM\n"
+        "echo $$\n"
+        "kill -STOP $$\n"
+        "while :; do sleep 0.1; done\n"
+    )
+    process = shim.start(path)
+    next_line = lines(process)
+    pid = int(next_line())
+    wait_until_stopped(pid)
+    process.send_signal(signal.SIGUSR1)
+    assert process.stderr is not None
+    while b"signal_forwarded" not in process.stderr.readline():
+        pass
+    assert is_stopped(pid)
+    process.terminate()
+    # Both are delivered once it goes on; the shell runs their traps in the order of numbers.
+    assert [next_line(), next_line()] == ["usr1", "bye"]
+    assert shim.finish(process).ok
+
+
+def is_stopped(pid: int) -> bool:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+
+
+def wait_until_stopped(pid: int) -> None:
+    while not is_stopped(pid):
+        pass
 
 
 def test_a_signal_goes_to_the_whole_group(shim: Shim, script: Write) -> None:
@@ -235,8 +359,6 @@ def test_what_is_left_of_the_group_is_killed(shim: Shim, script: Write) -> None:
 
 
 def test_sigterm_during_the_delivery_leaves_the_grace_period(script: Write, shim: Shim) -> None:
-    import socket
-
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/check"
         process = shim.start(
@@ -254,8 +376,6 @@ def test_sigterm_during_the_delivery_leaves_the_grace_period(script: Write, shim
 
 
 def test_sigterm_during_the_delivery_does_not_abort_it(shim: Shim) -> None:
-    import socket
-
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/check"
         process = shim.start("/bin/true", env={"KH_REPORTING_URL": url})

@@ -260,7 +260,8 @@ def _ending_sentence(outcome: Outcome) -> str:
     if outcome.killed_after == 0:
         text += " It was killed at once: there was no time left for a grace period."
     elif outcome.killed_after is not None:
-        text += f" It did not end within {show(outcome.killed_after)} of SIGTERM and was killed."
+        sent = signals.name(outcome.sent_signal)
+        text += f" It did not end within {show(outcome.killed_after)} of {sent} and was killed."
     if outcome.ending is Ending.STUCK:
         text += (
             " Even SIGKILL did not end it: it is stuck in the kernel,"
