@@ -45,12 +45,10 @@ def main(argv: "Sequence[str] | None" = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     command = words.pop(0) if words and words[0] in COMMANDS else "run"
     option = words[0] if words and words[0].startswith("-") else ""
-    if option in ("-h", "--help"):
-        sys.stdout.write(HELP)
-        return 0
-    if option == "--version":
-        sys.stdout.write(f"khshim {shim.__version__}\n")
-        return 0
+    if option in ("-h", "--help", "--version"):
+        from shim.commands.output import put
+
+        return put(f"khshim {shim.__version__}\n" if option == "--version" else HELP, 0)
     if command == "try":
         from shim.commands.try_script import main as try_script
 
@@ -66,7 +64,9 @@ def main(argv: "Sequence[str] | None" = None) -> int:
     if option == "--":
         words.pop(0)
     elif option:
-        sys.stderr.write(f"khshim: there is no option {option}; see khshim --help\n")
+        from shim.commands.output import complain
+
+        complain(f"khshim: there is no option {option}; see khshim --help\n")
         return exit_status.WRONG_USAGE
     status = run(words)
     # Without finalization: all is written, and a thread that is left behind in name
