@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -72,7 +74,42 @@ def test_a_hanging_script(script: Write) -> None:
 def test_v2_overwrites_a_late_report(script: Write) -> None:
     result = try_script("--server", "v2", "--timeout", "3s", script("#!/bin/sh\nexit 0\n"))
     assert result.returncode == 1
-    assert "But Kuberhealthy v2 overwrites a report in the last 12 s" in result.stdout
+    assert "But Kuberhealthy v2 overwrites a report in about the last 6 s" in result.stdout
+    assert 'in the end it shows "timed out waiting for checker pod to report in"' in result.stdout
+
+
+def test_v2_turns_ok_with_errors_into_a_failure(script: Write) -> None:
+    # A check that reports by itself, and khshim does not come to it.
+    body = '{"OK": true, "Errors": ["but"]}'
+    path = script(
+        f'#!/bin/sh\ncurl -s -H "kh-run-uuid: $KH_RUN_UUID" -d \'{body}\' "$KH_REPORTING_URL"\n'
+        "kill -9 $PPID\n"
+    )
+    result = try_script("--server", "v2", path, SHIM_PASS_CREDENTIALS="true")
+    assert result.returncode == 1
+    assert "\nNOT OK   reported after " in result.stdout and "\n  1. but\n" in result.stdout
+
+
+def test_no_place_to_write_a_file(script: Write) -> None:
+    """A read-only root, or a disk that is full."""
+    path = script("#!/bin/sh\nexit 0\n")
+    command = ["prlimit", "--fsize=0", *KHSHIM, "try", "--json", path]
+    result = subprocess.run(command, capture_output=True, text=True, env=base_environ())
+    assert (result.returncode, result.stderr) == (0, "")
+    assert json.loads(result.stdout) == {"OK": True, "Errors": []}
+
+
+def test_a_flood_is_not_kept(script: Write) -> None:
+    """What holds the output behind the script's back is not waited for either."""
+    path = script(
+        "#!/bin/sh\nhead -c 3000000 /dev/zero | tr '\\0' 'x'\n"
+        "setsid sleep 1000 &\necho $! > $0.pid\nkill -9 $PPID\n"
+    )
+    result = try_script("--json", path)
+    os.kill(int(Path(f"{path}.pid").read_text()), signal.SIGKILL)
+    assert result.returncode == 1
+    assert 60_000 < len(result.stderr) < 70_000
+    assert "khshim run ended by SIGKILL" in result.stderr
 
 
 def test_the_settings_of_the_environment_count(script: Write) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import shim
 from shim import durations
 from shim.commands.arguments import Parser
+from shim.commands.output import complain, put
 from shim.kuberhealthy import REPORT_RESERVE, Server
 
 MOUNT_PATH = "/checks"
@@ -60,15 +60,14 @@ def main(words: Sequence[str]) -> int:
     try:
         text = to_yaml(resources(check))
     except ManifestError as error:
-        sys.stderr.write(f"khshim manifest: {error}\n")
+        complain(f"khshim manifest: {error}\n")
         return 1
     if check.server is Server.V3 and not check.interval:
-        sys.stderr.write(
+        complain(
             "khshim manifest: note that Kuberhealthy v3.0.13 does not read singleRunOnly yet:"
             f" the check will run again after {ONCE_INTERVAL}\n"
         )
-    sys.stdout.write(text)
-    return 0
+    return put(text, 0)
 
 
 def resources(check: Check) -> list[Resource]:
