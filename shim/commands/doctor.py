@@ -10,6 +10,7 @@ from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 
 from shim import executable
+from shim.commands import pod
 from shim.commands.arguments import Parser
 from shim.delivery.connect import resolve
 from shim.delivery.post import Answer, Attempt, Lost, Request, perform
@@ -41,7 +42,7 @@ def main(words: Sequence[str]) -> int:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("command", nargs="*")
     options = parser.parse_args(words)
-    findings = list(examine(os.environ, options.command))
+    findings = list(examine(os.environ, options.command or pod.command()))
     if options.json:
         print(json.dumps([{"ok": not finding.advice, **finding._asdict()} for finding in findings]))
     else:
