@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Iterator, Sequence
 
@@ -27,8 +28,9 @@ def main(words: Sequence[str]) -> int:
         return _fail("writing YAML needs PyYAML: pip install 'khshim[manifest]'")
     for note in _notes(check, documents):
         sys.stderr.write(f"khshim manifest: note that {note}\n")
-    # Kubernetes reads UTF-8, whatever this terminal's locale is.
-    sys.stdout.buffer.write(text.encode())
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")  # whatever this terminal's locale is
+    sys.stdout.write(text)
     return 0
 
 
