@@ -16,6 +16,7 @@ import pytest
 
 from shim.commands.fake_kuberhealthy import Receiver, parse_report
 from shim.kuberhealthy import Server
+from tests.go_parsers import GoParsers
 
 KHSHIM = [sys.executable, "-m", "shim"]
 MAX_BODY_SIZE = 16 * 1024
@@ -139,6 +140,11 @@ def script(tmp_path: Path) -> Callable[..., str]:
         return str(path)
 
     return write
+
+
+@pytest.fixture(scope="session")
+def go(tmp_path_factory: pytest.TempPathFactory) -> GoParsers:
+    return GoParsers(tmp_path_factory.mktemp("go"))
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 
 from shim import executable
+from shim.commands import pod
 from shim.commands.arguments import Parser
 from shim.commands.output import put
 from shim.delivery.connect import resolve
@@ -44,7 +45,7 @@ def main(words: Sequence[str]) -> int:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("command", nargs="*")
     options = parser.parse_args(words)
-    findings = list(examine(os.environ, options.command))
+    findings = list(examine(os.environ, options.command or pod.command()))
     if options.json:
         shown = [{"ok": not finding.advice, **finding._asdict()} for finding in findings]
         text = f"{json.dumps(shown)}\n"
