@@ -27,7 +27,8 @@ from shim.kuberhealthy import Server
 from shim.observe.log import open_log
 from shim.observe.observer import Observer
 from shim.observe.script_log import ScriptLines
-from shim.report.build import Editor, Report, failure, judge, lines_of
+from shim.report.build import Report, failure, judge, lines_of
+from shim.report.excerpt import Editor
 from shim.report.mask import Masker
 from shim.signals import SignalInbox
 from shim.spawn import Child

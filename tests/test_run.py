@@ -320,8 +320,8 @@ def test_far_deadlines_do_not_overflow(shim: Shim) -> None:
 def test_memory_stays_bounded(shim: Shim, python_script: Write) -> None:
     path = python_script(
         "import os, sys\n"
-        "line = b'x' * 99 + b'\\n'\n"
-        "for _ in range(1000): os.write(2, line * 1000)\n"
+        "lines = b''.join(b'%099d\\n' % number for number in range(1000))\n"
+        "for _ in range(1000): os.write(2, lines)\n"
         "print(open(f'/proc/{os.getppid()}/status').read())\n"
         "sys.exit(1)\n"
     )
