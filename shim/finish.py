@@ -22,7 +22,6 @@ from shim.crash import describe, kill_group
 from shim.delivery.result import Result
 from shim.delivery.waiting import TimeLimit
 from shim.delivery.worker import Worker
-from shim.executable import WINDOWS_LINE_ENDINGS
 from shim.kuberhealthy import Server
 from shim.observe.log import open_log
 from shim.observe.observer import Observer
@@ -219,8 +218,8 @@ class _Run:
         if memory and memory.kills() > self._begun.kills_before:
             hints.append(_killed_for_memory(memory))
             log("killed_for_memory", hints[0], logging.WARNING)
-        if self._begun.has_windows_line_endings:
-            hints.append(WINDOWS_LINE_ENDINGS)
+        if self._begun.text_problem is not None:
+            hints.append(self._begun.text_problem.sentence())
         chosen, other = output.captured(settings.errors_from)
         report = judge(
             outcome,

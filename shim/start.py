@@ -29,6 +29,7 @@ class Start:
 
     `child` is None where the script was not started: because settings are wrong
     (`settings.problems`), or for the reason that the sentence `obstacle` gives.
+    `text_problem` is what is wrong with the way the script was saved, if anything is.
     `memory` is this process's cgroup, with `kills_before` the script.
     `wait` is what came of waiting for the server, and `metrics_file` is where the
     script writes metrics of its own, each where that was asked for.
@@ -41,7 +42,7 @@ class Start:
         self.path = settings.script
         self.child: Child | None = None
         self.obstacle = ""
-        self.has_windows_line_endings = False
+        self.text_problem: executable.TextProblem | None = None
         self.memory: MemoryCgroup | None = None
         self.kills_before = 0
         self.wait: Wait | None = None
@@ -102,7 +103,7 @@ def start(environ: "Mapping[str, str]", command: "Sequence[str]", inbox: "Signal
     try:
         begun.path = executable.find(settings.script)
         # Now and not when it has failed: by then its file may be gone, or its volume hang.
-        begun.has_windows_line_endings = executable.has_windows_line_endings(begun.path)
+        begun.text_problem = executable.text_problem(begun.path)
         begun.child = _spawn(
             begun.path,
             settings,

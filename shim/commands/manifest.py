@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import shim
-from shim import durations
+from shim import durations, executable
 from shim.commands.arguments import Parser
 from shim.kuberhealthy import REPORT_RESERVE, Server
 
@@ -188,6 +188,11 @@ def _read(path: str, file_name: str) -> str:
     try:
         with open(path, "rb") as file:
             data = file.read(CONFIG_MAP_LIMIT + 1)
+        # A ConfigMap's files are not executable.
+        head = data[: executable.FIRST_LINE_LIMIT]
+        problem = executable.text_problem_of(head, file_name, is_executable=False)
+        if problem is not None:
+            raise ManifestError(f"{path} {problem.found}: {problem.advice}")
         text = data.decode()
     except OSError as error:
         raise ManifestError(f"{path} cannot be read: {error.strerror}") from error
@@ -199,10 +204,6 @@ def _read(path: str, file_name: str) -> str:
         raise ManifestError(f"{path} is not text: put it into an image")
     if not text.strip():
         raise ManifestError(f"{path} is empty")
-    if "\r\n" in text[:256]:
-        raise ManifestError(
-            f"{path} has Windows line endings (CRLF): save it with LF, for example by dos2unix"
-        )
     return text
 
 
