@@ -11,7 +11,8 @@ import traceback
 from collections.abc import Iterable
 
 from shim.delivery.result import Result
-from shim.report.build import PASSED, Editor, Report, failure, lines_of
+from shim.report.build import PASSED, Report, failure, lines_of
+from shim.report.excerpt import Editor
 from shim.report.mask import Masker
 from shim.settings import Settings
 

@@ -14,13 +14,13 @@ from shim.crash import describe, kill_group
 from shim.delivery.result import Result
 from shim.delivery.waiting import TimeLimit
 from shim.delivery.worker import Worker
-from shim.executable import WINDOWS_LINE_ENDINGS
 from shim.kuberhealthy import SEEN_AFTER
 from shim.observe import events, telling
 from shim.observe.observers import Observers
 from shim.observe.outputs import Outputs
 from shim.preload import preload
-from shim.report.build import Editor, Report, failure, judge, lines_of
+from shim.report.build import Report, failure, judge, lines_of
+from shim.report.excerpt import Editor
 from shim.report.mask import Masker
 from shim.report.wording import killed_for_memory
 from shim.signals import SignalInbox, name
@@ -156,8 +156,8 @@ class _Run:
         if start.memory and start.memory.kills() > start.kills_before:
             causes.append(killed_for_memory(start.memory.limit_bytes()))
             self._tell(events.KilledForMemory(reason=causes[0]))
-        if start.has_windows_line_endings:
-            causes.append(WINDOWS_LINE_ENDINGS)
+        if start.text_problem is not None:
+            causes.append(start.text_problem.sentence())
         return causes
 
     def _deliver(self, report: Report) -> Result | None:

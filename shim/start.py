@@ -32,6 +32,7 @@ class Start:
     `child` is None where the script was not started: because settings are wrong
     (`settings.problems`), or for the reason that the sentence `obstacle` gives.
     `stopped_by` is the terminating signal that came before the script was started.
+    `text_problem` is what is wrong with the way the script was saved, if anything is.
     `memory` is this process's cgroup, with `kills_before` the script.
     `wait` is what came of waiting for the server, and `metrics_file` is where the
     script writes metrics of its own, each where that was asked for.
@@ -44,7 +45,7 @@ class Start:
         self.path = settings.script
         self.child: Child | None = None
         self.obstacle = ""
-        self.has_windows_line_endings = False
+        self.text_problem: executable.TextProblem | None = None
         self.memory: MemoryCgroup | None = None
         self.kills_before = 0
         self.wait: Wait | None = None
@@ -118,7 +119,7 @@ def start(environ: "Mapping[str, str]", command: "Sequence[str]", inbox: "Signal
 def _start_script(begun: Start, inbox: "SignalInbox") -> None:
     """Start the script; raises StartError or Hang where that cannot be done."""
     settings, terminate_at = begun.settings, begun.budget.terminate_at
-    begun.path, argv, begun.has_windows_line_endings = call(
+    begun.path, argv, begun.text_problem = call(
         lambda: _look_at_script(settings), terminate_at, inbox
     )
     environ = script_environment(
@@ -141,8 +142,8 @@ def _start_script(begun: Start, inbox: "SignalInbox") -> None:
     begun.look_at_memory()
 
 
-def _look_at_script(settings: Settings) -> "tuple[str, list[str], bool]":
-    """Return the script's path, the command that runs it, and whether it has CRLF.
+def _look_at_script(settings: Settings) -> "tuple[str, list[str], executable.TextProblem | None]":
+    """Return the script's path, the command that runs it, and what is wrong with its text.
 
     All that exec will read is read here, where it can be waited for: in posix_spawn(3) the
     whole interpreter would wait. It is not left until the script has failed either: by
@@ -150,9 +151,9 @@ def _look_at_script(settings: Settings) -> "tuple[str, list[str], bool]":
     """
     path = executable.find(settings.script)
     argv = executable.command(path, settings.args, settings.interpreter)
-    has_windows_line_endings = executable.has_windows_line_endings(path)
+    problem = executable.text_problem(path)
     executable.touch_interpreter(path, argv)
-    return path, argv, has_windows_line_endings
+    return path, argv, problem
 
 
 def _spawn(path: str, argv: "list[str]", settings: Settings, environ: "Mapping[str, str]") -> Child:

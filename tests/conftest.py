@@ -13,10 +13,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from shim.commands.fake_kuberhealthy import Receiver, parse_report
 from shim.kuberhealthy import Server
 from tests.go_parsers import GoParsers
+
+# How long an example takes tells how busy the machine is; a test has its own time limit.
+settings.register_profile("khshim", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("khshim")
 
 KHSHIM = [sys.executable, "-m", "shim"]
 MAX_BODY_SIZE = 16 * 1024

@@ -53,7 +53,7 @@ def test_a_thousand_children_that_ignore_sigterm(shim: Shim, python_script: Writ
 @pytest.mark.parametrize("megabytes", [200])
 @pytest.mark.parametrize(
     ("chunk", "shown"),
-    [("x" * 100, 3), ("\\n", 1), ("line\\n", 64), ("\\0\\xff\\n", 64)],
+    [("x" * 100, 3), ("\\n", 1), ("\\0", 1), ("line\\n", 3), ("\\0\\xff\\n", 3)],
 )
 def test_floods(shim: Shim, python_script: Write, megabytes: int, chunk: str, shown: int) -> None:
     path = python_script(
@@ -63,6 +63,34 @@ def test_floods(shim: Shim, python_script: Write, megabytes: int, chunk: str, sh
     )
     run = shim.run(path, stderr=subprocess.DEVNULL)
     assert len(run.errors) in (shown, shown + 1)
+
+
+@pytest.mark.parametrize("filler", ["\\0", "\\x1b[0m"])
+def test_what_cannot_be_read_is_not_called_nothing(
+    shim: Shim, python_script: Write, filler: str
+) -> None:
+    path = python_script(
+        "import os, sys\n"
+        f"for _ in range(320): os.write(2, (b'{filler}' * 65536)[:65536])\n"
+        "sys.exit(1)\n"
+    )
+    assert shim.run(path, stderr=subprocess.DEVNULL).errors == [
+        "The script exited with status 1 and wrote nothing readable to stderr (its first and last"
+        " 64 KiB were looked at; the pod's log has everything)."
+    ]
+
+
+def test_words_behind_what_cannot_be_read(shim: Shim, python_script: Write) -> None:
+    path = python_script(
+        "import os, sys\n"
+        "for _ in range(320): os.write(2, b'\\0' * 65536)\n"
+        "sys.exit('the disk is gone')\n"
+    )
+    assert shim.run(path, stderr=subprocess.DEVNULL).errors == [
+        f"… the middle of this line of {320 * 65536 + 16:,} bytes is left out;"
+        " the pod's log has it all …",
+        "…the disk is gone",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -258,11 +286,11 @@ def test_32_mib_of_memory_are_enough(shim: Shim, script: Write) -> None:
     own = group / f"khshim-test-32-{os.getpid()}"
     own.mkdir()
     (own / "memory.limit_in_bytes").write_text(str(32 * 2**20))
-    path = script("#!/bin/sh\nyes | head -c 100000000 >&2; exit 1\n")
+    path = script("#!/bin/sh\nseq 100000000 | head -c 100000000 >&2; exit 1\n")
     try:
         join = f'echo $$ > {own}/cgroup.procs && exec "$@"'
         run = shim.run(path, prefix=["sh", "-c", join, "sh"], stderr=subprocess.DEVNULL)
-        assert run.errors[0] == "y" and len(run.errors) == 64
+        assert run.errors[0] == "1" and len(run.errors) == 64
     finally:
         own.rmdir()
 

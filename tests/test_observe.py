@@ -11,7 +11,7 @@ import socket
 import subprocess
 import threading
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -22,7 +22,6 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from shim.metrics_file import MetricsFile
 from shim.observe.metrics import families
-from shim.observe.perfdata import Value, parse
 from shim.observe.script_log import ScriptLines
 from shim.observe.termination_log import summary, write_summary
 from shim.report.build import Report
@@ -371,97 +370,6 @@ def test_any_text_in_the_metrics_file_is_survived(text: str) -> None:
     assert all(line.number >= 1 for line in bad)
 
 
-# Nagios plugins
-
-
-@pytest.mark.parametrize(
-    ("output", "values"),
-    [
-        ("OK - fine", []),
-        ("OK | time=0.25s;1;2;0;10", [Value("time", "seconds", 0.25)]),
-        ("OK |'a b'=5% x=-1.5ms;;", [Value("a b", "ratio", 0.05), Value("x", "seconds", -0.0015)]),
-        (
-            "OK | /=2KB;3;4 'it''s'=2c",
-            [Value("/", "bytes", 2000), Value("it's", "total", 2)],
-        ),
-        ("OK | a=1\nlong | b=2\nc=3", [Value("a", "", 1), Value("b", "", 2), Value("c", "", 3)]),
-        ("OK | a=U b=1,5s c=", [Value("b", "seconds", 1.5)]),
-        (f"OK | {'a' * 120_000} b=1", [Value("b", "", 1)]),
-    ],
-    ids=lambda value: None if isinstance(value, list) else value[:40],
-)
-@pytest.mark.timeout(10)
-def test_performance_data(output: str, values: list[Value]) -> None:
-    assert parse(output.encode().split(b"\n")) == values
-
-
-PLUGINS = Path("/usr/lib/nagios/plugins")
-
-
-@pytest.fixture
-def plugins() -> Path:
-    if not (PLUGINS / "check_tcp").exists():
-        pytest.skip("needs Debian's monitoring-plugins-basic")
-    return PLUGINS
-
-
-@pytest.fixture
-def web() -> Iterator[int]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200 if self.path == "/" else 500)
-            self.end_headers()
-
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-    yield server.server_address[1]
-    server.shutdown()
-    server.server_close()
-
-
-@pytest.mark.parametrize(
-    ("plugin", "args", "errors"),
-    [
-        ("check_http", "-I 127.0.0.1 -p {port} -u /", None),
-        ("check_http", "-I 127.0.0.1 -p {port} -u /bad", "HTTP CRITICAL"),
-        ("check_tcp", "-H 127.0.0.1 -p {port}", None),
-        (
-            "check_tcp",
-            "-H 127.0.0.1 -p 1",
-            "connect to address 127.0.0.1 and port 1: Connection refused",
-        ),
-        ("check_dummy", "1 careful", None),
-        ("check_dummy", "2 broken", "CRITICAL: broken"),
-        ("check_dummy", "3 lost", "UNKNOWN: the plugin could not find out"),
-        ("check_disk", "-w 0% -c 0% -p /", None),
-        ("check_procs", "-w 100000 -c 200000", None),
-    ],
-)
-def test_real_plugins(
-    shim: Shim, plugins: Path, web: int, plugin: str, args: str, errors: str | None
-) -> None:
-    env = {"SHIM_PRESET": "nagios", "SHIM_ARGS": args.format(port=web)}
-    run = shim.run(env={**env, "SHIM_SCRIPT": str(plugins / plugin)})
-    if errors is None:
-        assert run.ok
-    else:
-        assert run.errors[0].startswith(errors)
-
-
-def test_a_plugins_performance_data_becomes_metrics(shim: Shim, plugins: Path, web: int) -> None:
-    with Gateway() as gateway:
-        env = {"SHIM_PRESET": "nagios", "SHIM_PUSHGATEWAY_URL": gateway.url}
-        shim.run(str(plugins / "check_tcp"), "-H", "127.0.0.1", "-p", str(web), env=env)
-    [(_, _, body)] = gateway.pushed
-    assert re.search(
-        r'khshim_perfdata{check="",label="time",namespace="try",unit="seconds"} \d\.\d+(e-\d+)?',
-        body,
-    )
-
-
 @pytest.mark.parametrize("command", ["yes ''", "yes '{'", "yes x | tr -d '\\n'"])
 def test_a_flood_as_json_does_not_delay_the_report(
     make_shim: Callable[..., Shim], script: Write, command: str
@@ -472,12 +380,6 @@ def test_a_flood_as_json_does_not_delay_the_report(
     assert run.errors[0].startswith("Timed out")
     assert shim.receiver.stored_at is not None
     assert shim.receiver.stored_at < shim.receiver.deadline
-
-
-def test_settings_win_over_the_preset(shim: Shim, script: Write) -> None:
-    env = {"SHIM_PRESET": "nagios", "SHIM_ERRORS_FROM": "stderr", "SHIM_OK_EXIT_CODES": "0"}
-    run = shim.run(script("#!/bin/sh\necho out; echo err >&2; exit 1\n"), env=env)
-    assert run.errors == ["err"]
 
 
 # Examples

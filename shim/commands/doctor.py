@@ -113,10 +113,11 @@ def _script(settings: Settings) -> Iterator[Finding]:
             f"{interpreter} does not exist here",
             "install it, or set SHIM_INTERPRETER",
         )
-    if executable.has_windows_line_endings(path):
-        yield Finding("line endings", "CRLF", "save the script with LF, for example by dos2unix")
+    problem = executable.text_problem(path)
+    if problem is None:
+        yield Finding("text", "its encoding and line endings are right")
     else:
-        yield Finding("line endings", "LF")
+        yield Finding("text", f"it {problem.found}", problem.advice)
 
 
 def _is_command(name: str) -> bool:

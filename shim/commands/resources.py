@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from shim import executable
 from shim.commands import kubernetes
 from shim.commands.check import Check, ManifestError, validate
 from shim.kuberhealthy import Server
@@ -65,6 +66,11 @@ def _read(path: str) -> str:
     try:
         with open(path, "rb") as file:
             data = file.read(kubernetes.CONFIG_MAP_LIMIT + 1)
+        # A ConfigMap's files are not executable.
+        head = data[: executable.FIRST_LINE_LIMIT]
+        problem = executable.text_problem_of(head, path, is_executable=False)
+        if problem is not None:
+            raise ManifestError(f"{path} {problem.found}: {problem.advice}")
         text = data.decode()
     except OSError as error:
         raise ManifestError(f"{path} cannot be read: {error.strerror}") from error
@@ -76,10 +82,6 @@ def _read(path: str) -> str:
         raise ManifestError(f"{path} is not text: put it into an image")
     if not text.strip():
         raise ManifestError(f"{path} is empty")
-    if "\r\n" in text[:256]:
-        raise ManifestError(
-            f"{path} has Windows line endings (CRLF): save it with LF, for example by dos2unix"
-        )
     return text
 
 
