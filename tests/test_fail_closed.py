@@ -107,6 +107,17 @@ NO_NAMES = (
     *("-1", "--help", "5", "08", "99999999999999999999", "1.5", "*", "a,b", "$(id)", "10s", "nan"),
     *("1e3", "0x10", "http://localhost", "localhost:53"),
 )
+NO_INVENTORY = (
+    *(" ", "null", "{}", "[]", "5", "OK", "<p>", UP + "}", UP[:-1], UP + "{}", UP + UP),
+    *('{"nodes": []}', '{"nodes": {}}', '{"nodes": null}', '{"nodes": "none"}', '{"nodes": ["a"]}'),
+    *(
+        '{"nodes": [[]]}',
+        '{"nodes": [null]}',
+        '{"nodes": [{"name": "a"}]}',
+        '{"nodes": [{"up": true}]}',
+    ),
+    *('{"nodes": [{"name": "a", "up": "false"}]}', '{"nodes": [{"name": 1, "up": true}]}'),
+)
 A_HOST = "expected a host name or an address, without scheme, port and brackets"
 A_PORT = "expected a whole number from 1 to 65535"
 A_URL = "expected an address such as http://"
@@ -237,20 +248,7 @@ BROKEN: list[tuple[str, dict[str, str], str]] = [
         for url in (
             "{web}/",
             "{web}/?status=302",
-            *(
-                "{web}/?body=" + quote(body)
-                for body in (
-                    *(" ", "null", "{}", "[]", "5", "OK", '{"nodes": []}', '{"nodes": {}}', "<p>"),
-                    *(
-                        '{"nodes": null}',
-                        '{"nodes": ["a"]}',
-                        '{"nodes": [[]]}',
-                        '{"nodes": [null]}',
-                    ),
-                    *('{"nodes": [{"name": "a"}]}', '{"nodes": [{"up": true}]}', UP + "}", UP[:-1]),
-                    *('{"nodes": [{"name": "a", "up": "false"}]}', '{"nodes": "none"}', UP + "{}"),
-                )
-            ),
+            *("{web}/?body=" + quote(body) for body in NO_INVENTORY),
         )
     ),
     (
