@@ -66,9 +66,7 @@ class _Run:
         self._worker = worker
         self._was_told_to_stop = start.stopped_by is not None
         self.outputs = Outputs(start.settings)
-        self._tell = Observers(
-            start.settings, self.outputs.log, start.metrics_file, start.unix_now
-        )
+        self._tell = Observers(start.settings, self.outputs.log, start.metrics_file, start.unix_now)
         self._editor = Editor(start.server, Masker(start.environ, start.settings.mask))
 
     def report_or_bug(self) -> tuple[Report, int]:
@@ -111,9 +109,7 @@ class _Run:
     def _supervise(self, child: Child) -> Report:
         """Run the script to its end, and return the verdict on it."""
         start, settings, path = self._start, self._settings, self._start.path
-        self._tell(
-            events.ScriptStarted(script=path, pid=child.pid, time_left_s=self._time_left())
-        )
+        self._tell(events.ScriptStarted(script=path, pid=child.pid, time_left_s=self._time_left()))
         if start.budget.deadline is None:
             self._tell(events.NoDeadline())
         output = ScriptOutput(merged=settings.errors_from == "both")

@@ -22,7 +22,6 @@ from shim.delivery.result import Delivery, Result
 from shim.delivery.waiting import TimeLimit
 from shim.delivery.worker import Worker
 from shim.kuberhealthy import Endpoint
-from shim.observe.log import silent
 
 Act = Callable[[socket.socket], None]
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
@@ -130,7 +129,7 @@ def send(
 ) -> Delivery:
     endpoint = Endpoint(url, "the-uuid", ca_file)
     limit = TimeLimit(time.monotonic() + seconds)
-    return deliver(endpoint, BODY, limit, Worker(), silent, late=late)
+    return deliver(endpoint, BODY, limit, Worker(), print, late=late)
 
 
 def test_accepted(serve: Callable[..., Server]) -> None:
@@ -532,7 +531,7 @@ class Recording(TimeLimit):
 def waits(seconds: float) -> list[float]:
     limit = Recording(time.monotonic() + seconds)
     endpoint = Endpoint("http://127.0.0.1:1/check", "x")
-    deliver(endpoint, BODY, limit, Worker(), silent)
+    deliver(endpoint, BODY, limit, Worker(), print)
     return limit.waits
 
 

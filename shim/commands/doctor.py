@@ -19,8 +19,8 @@ from shim.delivery.waiting import TimeLimit
 from shim.delivery.worker import Worker
 from shim.durations import show
 from shim.kuberhealthy import PATHS, Endpoint, Server
+from shim.observe.telling import doubts
 from shim.settings import Settings
-from shim.suggest import unknown_setting
 
 TIMEOUT = 5.0
 # The deadline is compared with this machine's clock; so much may be wrong unnoticed.
@@ -71,9 +71,9 @@ def examine(environ: Mapping[str, str], command: Sequence[str]) -> Iterator[Find
 
 
 def _settings(settings: Settings, *, is_in_pod: bool) -> Iterator[Finding]:
-    doubts = [*map(unknown_setting, settings.unknown), *settings.warnings]
+    doubtful = [event.message() for event in doubts(settings)]
     theirs = [problem for problem in settings.problems if problem.startswith("KH_")]
-    wrong = [problem for problem in settings.problems if problem not in theirs] + doubts
+    wrong = [problem for problem in settings.problems if problem not in theirs] + doubtful
     if not is_in_pod:
         yield Finding(
             "pod",
