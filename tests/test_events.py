@@ -39,4 +39,4 @@ def test_a_field_without_a_value_is_left_out() -> None:
     assert event.fields() == {"signal": "SIGTERM"}
     assert event.message() == "Forwarded SIGTERM to the script's process group."
     changed = SignalForwarded(signal="SIGTERM", sent="SIGINT")
-    assert changed.message().endswith("process group as SIGINT.")
+    assert changed.message().endswith("process group as SIGINT, by SHIM_STOP_SIGNAL.")

@@ -200,6 +200,7 @@ VALUES = {
     "SHIM_INTERPRETER": ("bash -eu", "'open"),
     "SHIM_TIMEOUT": ("10s", "0"),
     "SHIM_GRACE_PERIOD": ("1s", "1d"),
+    "SHIM_STOP_SIGNAL": ("INT", "SIGKILL"),
     "SHIM_REPORT_RESERVE": ("3s", "-1s"),
     "SHIM_PRESET": ("nagios", "sensu"),
     "SHIM_ERRORS_FROM": ("both", "stdin"),

@@ -51,7 +51,7 @@ def validate(check: Check) -> None:
             )
     if not kubernetes.is_image(check.image):
         raise ManifestError(
-            f"--image '{check.image}': an image's name is written like registry.example/khshim:0.1.0"
+            f"--image '{check.image}': an image's name is written like registry.example/khshim:1.2"
         )
     if not kubernetes.is_config_key(check.file_name):
         raise ManifestError(

@@ -152,7 +152,7 @@ class SignalForwarded(Event):
     sent: str | None
 
     def message(self) -> str:
-        sent = f" as {self.sent}" if self.sent else ""
+        sent = f" as {self.sent}, by SHIM_STOP_SIGNAL" if self.sent else ""
         return f"Forwarded {self.signal} to the script's process group{sent}."
 
 
