@@ -6,10 +6,11 @@ import sys
 
 import shim
 from shim import exit_status
+from shim.runtime import original_environ
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from shim.start import Start
 
@@ -84,22 +85,23 @@ def run(command: "Sequence[str]") -> int:
     # garbage: looking for some until all of it is there would cost 5 %.
     gc.disable()
     begun = None
+    environ = original_environ(os.environ)
     try:
         from shim.signals import SignalInbox
 
         inbox = SignalInbox()
         from shim.start import start
 
-        begun = start(os.environ, command, inbox)
+        begun = start(environ, command, inbox)
         from shim.finish import finish
     except Exception as error:
         # No thread runs yet, and there may be no descriptors left to import what comes now.
         os.closerange(3, 256)
-        return _give_up(error, begun)
+        return _give_up(error, environ, begun)
     try:
         return finish(begun, inbox)
     except Exception as error:
-        return _give_up(error, begun)
+        return _give_up(error, environ, begun)
 
 
 def _help(command: str) -> str:
@@ -110,7 +112,7 @@ def _help(command: str) -> str:
     return run_help()
 
 
-def _give_up(error: Exception, begun: "Start | None") -> int:
+def _give_up(error: Exception, environ: "Mapping[str, str]", begun: "Start | None") -> int:
     from shim.crash import give_up
 
-    return give_up(error, os.environ, begun.child if begun else None)
+    return give_up(error, environ, begun.child if begun else None)
