@@ -30,7 +30,7 @@ class Elf:
         return ""
 
     def set_loader(self, path: str) -> None:
-        """Ask for another loader, whose path must not be longer. Raises ValueError."""
+        """Ask for another loader, if for any; its path must not be longer. Raises ValueError."""
         for kind, offset, _, size in self._segments():
             if kind == PT_INTERP:
                 if len(path) >= size:

@@ -8,6 +8,7 @@ from email.message import Message
 from email.parser import HeaderParser
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import quote
 
 DPKG = Path("/var/lib/dpkg")
 DOCUMENTS = Path("/usr/share/doc")
@@ -40,8 +41,11 @@ class Debian:
     def component(self, name: str) -> Component:
         """Return what is known of the package `name`."""
         entry = self._installed[name]
-        release = _distribution()
-        purl = f"pkg:deb/debian/{name}@{entry['Version']}?arch={entry['Architecture']}&distro={release}"
+        source = entry.get("Source", name).split()[0]
+        purl = (
+            f"pkg:deb/debian/{name}@{quote(entry['Version'])}?arch={entry['Architecture']}"
+            f"&distro={_distribution()}&upstream={source}"
+        )
         text = (DOCUMENTS / name / "copyright").resolve(strict=True)
         return Component(name, entry["Version"], _license_in(text), purl, (text,))
 
@@ -49,11 +53,11 @@ class Debian:
 def python_component(metadata: Path) -> Component:
     """Return what is known of a Python package, by its folder NAME-VERSION.dist-info."""
     fields = HeaderParser().parsestr((metadata / "METADATA").read_text())
-    name, version = fields["Name"], fields["Version"]
+    name = re.sub(r"[-_.]+", "-", fields["Name"]).lower()
+    version = fields["Version"]
     texts = [metadata / "licenses" / file for file in fields.get_all("License-File", [])]
     license = fields["License-Expression"] or fields["License"] or "see its text"
-    normal = re.sub(r"[-_.]+", "-", name).lower()
-    return Component(name, version, license, f"pkg:pypi/{normal}@{version}", tuple(texts))
+    return Component(name, version, license, f"pkg:pypi/{name}@{version}", tuple(texts))
 
 
 def common_licenses(texts: list[Path]) -> list[Path]:

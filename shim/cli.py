@@ -26,6 +26,7 @@ khshim turns any script into a Kuberhealthy check.
       [--once] [--server v3|v2] [--image IMAGE] [--namespace NAMESPACE]
       [--env K=V] [--secret-env K=SECRET/KEY] [--label K=V] [--annotation K=V]
   khshim doctor [--json]          look at what usually goes wrong in a pod
+  khshim install DIR              copy khshim with its own runtime into a folder
   khshim --help | --version
 
 `run` takes everything from the environment: SHIM_SCRIPT, the other SHIM_
@@ -38,7 +39,7 @@ Exit status of run: 0 reported, 69 not delivered, 76 refused, 78 wrong settings,
 64 wrong usage, 70 a bug in khshim. Of try: 0 OK, 1 not OK.
 """
 
-COMMANDS = ("run", "try", "manifest", "doctor")
+COMMANDS = ("run", "try", "manifest", "doctor", "install")
 
 
 def main(argv: "Sequence[str] | None" = None) -> int:
@@ -64,6 +65,10 @@ def main(argv: "Sequence[str] | None" = None) -> int:
         from shim.commands.doctor import main as examine
 
         return examine(words)
+    if command == "install":
+        from shim.commands.install import main as install
+
+        return install(words)
     if option == "--":
         words.pop(0)
     elif option:
