@@ -18,12 +18,13 @@ RUN python3 -m venv /build && \
 COPY . .
 RUN /build/bin/python -m pip install --no-compile --no-deps --no-build-isolation \
         --target /packages . && \
-    python3 -m runtime.build --packages /packages --into /opt/khshim && \
+    python3 -m runtime.build --packages /packages --into /out/opt/khshim && \
+    ln -s /out/opt/khshim /opt/khshim && \
     /opt/khshim/bin/khshim try --json /bin/true
 
 # Nothing but khshim: for an init container, an image volume, or COPY --from.
 FROM scratch AS runtime
-COPY --from=build /opt/khshim /opt/khshim
+COPY --from=build /out /
 ARG VERSION=0.1.0
 ARG SOURCE=""
 LABEL org.opencontainers.image.title="khshim" \
@@ -50,7 +51,7 @@ RUN if [ -n "${PACKAGES}" ]; then \
     fi && \
     # No check needs the rights of another user.
     find / -xdev -type f -perm /6000 -exec chmod a-s {} +
-COPY --from=build /opt/khshim /opt/khshim
+COPY --from=build /out /
 
 ARG VERSION=0.1.0
 ARG SOURCE=""
