@@ -39,6 +39,10 @@ from shim.__main__ import main
 
 sys.exit(main())
 """
+# It asks importlib.metadata which version of h2 is installed. None is, and that import is a
+# fourteenth of what a run of khshim costs.
+NOT_USED = Path("urllib3/http2/__init__.py")
+EMPTY = Path(__file__).parent / "__init__.py"
 C_OPTIONS = ["-std=c99", "-Wall", "-Wextra", "-Werror", "-Os", "-static", "-s"]
 # The C library loads it when a thread ends early; nothing names it as needed.
 ALSO_NEEDED = ["libgcc_s.so.1"]
@@ -135,7 +139,8 @@ class Builder:
     def _own_packages(self) -> None:
         """Compile what pip installed into the standard library's folder: one place to look in."""
         for source in sorted(self._packages.rglob("*.py")):
-            self._compile(source, source.relative_to(self._packages))
+            path = source.relative_to(self._packages)
+            self._compile(EMPTY if path == NOT_USED else source, path)
         for folder in sorted(self._packages.glob("*.dist-info")):
             self._write(f"lib/{PYTHON}/{folder.name}/METADATA", (folder / "METADATA").read_bytes())
         for path in sorted((self._packages / "share").rglob("*")):

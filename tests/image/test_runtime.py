@@ -97,6 +97,20 @@ def test_everybody_can_read_it_and_nobody_can_write(runtime: Path) -> None:
         assert not path.is_symlink()
 
 
+def test_what_makes_a_start_slow_is_not_imported() -> None:
+    """A run imports neither site nor importlib.metadata, and no file is compared with a source."""
+    entry = [f"--entrypoint={HOME}/bin/python3", RUNTIME, "-I", "-S", "-X", "utf8", "-v"]
+    result = subprocess.run(
+        [*PODMAN, "run", "--rm", *LIMITS, *entry, f"{HOME}/lib/khshim", "run", "/nothing"],
+        capture_output=True,
+        check=False,
+        text=True,
+    )
+    imported = set(re.findall(r"^import '?([\w.]+)'? #", result.stderr, re.M))
+    assert {"shim.finish", "urllib3.connection"} <= imported
+    assert not {"site", "importlib.metadata", "zipfile"} & imported
+
+
 def test_it_is_small(runtime: Path) -> None:
     layer = io.BytesIO()
     with tarfile.open(fileobj=layer, mode="w") as tar:
