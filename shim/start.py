@@ -177,14 +177,13 @@ def _undo(child: Child) -> None:
 
 
 def _hang_sentence(begun: Start, hang: Hang) -> str:
-    volume = f"the volume of the script {begun.path} did not answer"
     if hang.stopped_by is not None:
         return (
-            f"khshim was told to stop by {name(hang.stopped_by)} while {volume}, so the script"
-            " was not started."
+            f"khshim was told to stop by {name(hang.stopped_by)} while the volume of the script"
+            f" {begun.path} did not answer, so the script was not started."
         )
     seconds = show(time.monotonic() - begun.budget.started_at)
     return (
-        f"The script was not started: {volume} within {seconds}. Does a network file system"
-        " hang?"
+        f"The script was not started: to open and execute {begun.path} took longer than the"
+        f" {seconds} there were. Does its volume hang, as a network file system can?"
     )
