@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from shim.metrics_file import MetricsFile
     from shim.signals import SignalInbox
 
+# Seconds.
+LONGEST_END_OF_A_THREAD = 0.2
+
 
 class Start:
     """What the second half goes on with.
@@ -155,10 +158,12 @@ def _look_at_script(settings: Settings) -> "tuple[str, list[str], bool]":
     return path, argv, has_windows_line_endings
 
 
-def _spawn(path: str, argv: "list[str]", settings: Settings, environ: "Mapping[str, str]") -> Child:
+def _spawn(
+    path: str, argv: "list[str]", settings: Settings, environ: "Mapping[str, str]"
+) -> Child:
     try:
         try:
-            return spawn(argv, environ)
+            return _spawn_within_limits(argv, environ)
         except OSError as error:
             if error.errno != errno.ENOEXEC or argv[0] != path:
                 raise
@@ -166,6 +171,18 @@ def _spawn(path: str, argv: "list[str]", settings: Settings, environ: "Mapping[s
             return spawn(argv, environ)
     except OSError as error:
         raise executable.StartError(executable.start_failure(error, path, argv)) from error
+
+
+def _spawn_within_limits(argv: "list[str]", environ: "Mapping[str, str]") -> Child:
+    """Start `argv`; the thread that looked at it may count as a process for a moment longer."""
+    until = time.monotonic() + LONGEST_END_OF_A_THREAD
+    while True:
+        try:
+            return spawn(argv, environ)
+        except BlockingIOError:  # EAGAIN
+            if time.monotonic() >= until:
+                raise
+            time.sleep(0.01)
 
 
 def _undo(child: Child) -> None:
