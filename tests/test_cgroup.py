@@ -105,7 +105,11 @@ def test_many_small_processes_are_killed_for_memory_and_not_khshim(
 def test_the_script_is_killed_for_memory_before_khshim(
     make_shim: Callable[..., Shim], script: Write
 ) -> None:
-    path = script("#!/bin/sh\ncat /proc/self/oom_score_adj /proc/$PPID/oom_score_adj\n")
+    path = script(
+        "#!/bin/sh\n"
+        "until [ $(cat /proc/$PPID/oom_score_adj) != 1000 ]; do :; done\n"
+        "cat /proc/self/oom_score_adj /proc/$PPID/oom_score_adj\n"
+    )
     for own in (0, 300, 999):
         lower = f'echo {own} > /proc/self/oom_score_adj; exec "$@"'
         # As any user: what khshim had it can go back to without a privilege.
