@@ -158,9 +158,7 @@ def _look_at_script(settings: Settings) -> "tuple[str, list[str], bool]":
     return path, argv, has_windows_line_endings
 
 
-def _spawn(
-    path: str, argv: "list[str]", settings: Settings, environ: "Mapping[str, str]"
-) -> Child:
+def _spawn(path: str, argv: "list[str]", settings: Settings, environ: "Mapping[str, str]") -> Child:
     try:
         try:
             return _spawn_within_limits(argv, environ)

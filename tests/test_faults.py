@@ -350,6 +350,50 @@ def test_without_threads_no_request_outlives_the_deadline(
     assert -1 < run.event("report_undelivered")["time_left_s"] <= 0.5
 
 
+def test_without_threads_a_name_that_does_not_resolve_is_not_waited_for(
+    make_shim: MakeShim, script: Write, pids_cgroups: None, tmp_path: Path
+) -> None:
+    """The C library's resolver lets no signal interrupt it."""
+    resolv_conf = tmp_path / "resolv.conf"
+    resolv_conf.write_text("nameserver 127.0.0.77\n")
+    bind = f'mount --bind {resolv_conf} /etc/resolv.conf && exec "$@"'
+    prefix = ["unshare", "--mount", "sh", "-c", bind, "sh", *limited_processes(1)]
+    if os.getuid() != 0:
+        pytest.skip("needs root for a resolv.conf of its own")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.77", 53))
+        env = {"KH_REPORTING_URL": "http://kuberhealthy.test/check"}
+        run = make_shim(timeout=4).run(script("#!/bin/sh\nexit 0\n"), env=env, prefix=prefix)
+        assert silent.recv(4096)
+    assert run.exit_status == 69
+    assert -3 < run.event("report_undelivered")["time_left_s"] <= 0.5
+
+
+def test_at_the_limit_on_processes_pid_1_reaps_what_it_has_killed(
+    make_shim: MakeShim, script: Write, pids_cgroups: None
+) -> None:
+    """Until then it counts, and leaves no room for a thread."""
+    path = script(
+        "#!/bin/bash\n"
+        "for n in {1..20}; do (setsid sleep 1000 > /dev/null 2>&1 &) ; done\n"
+        "exit 1\n"
+    )
+    limit = limited_processes(12)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/check"
+        process = make_shim(timeout=10).start(
+            path, env={"KH_REPORTING_URL": url}, prefix=[*pid_1(), *limit]
+        )
+        connection, _ = listener.accept()
+        with connection:
+            assert connection.recv(65536)
+            [group] = Path("/sys/fs/cgroup/pids").glob(f"khshim-test-{os.getpid()}-12")
+            assert int((group / "pids.current").read_text()) <= 2  # khshim and its thread
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            process.communicate()
+    assert process.returncode == 0
+
+
 def test_32_mib_of_memory_are_enough(shim: Shim, script: Write) -> None:
     group = Path("/sys/fs/cgroup/memory")
     if not os.access(group / "cgroup.procs", os.W_OK):
