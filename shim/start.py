@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from shim.metrics_file import MetricsFile
     from shim.signals import SignalInbox
 
+# Seconds.
+LONGEST_END_OF_A_THREAD = 0.2
+
 
 class Start:
     """What the second half goes on with.
@@ -159,7 +162,7 @@ def _look_at_script(settings: Settings) -> "tuple[str, list[str], executable.Tex
 def _spawn(path: str, argv: "list[str]", settings: Settings, environ: "Mapping[str, str]") -> Child:
     try:
         try:
-            return spawn(argv, environ)
+            return _spawn_within_limits(argv, environ)
         except OSError as error:
             if error.errno != errno.ENOEXEC or argv[0] != path:
                 raise
@@ -167,6 +170,18 @@ def _spawn(path: str, argv: "list[str]", settings: Settings, environ: "Mapping[s
             return spawn(argv, environ)
     except OSError as error:
         raise executable.StartError(executable.start_failure(error, path, argv)) from error
+
+
+def _spawn_within_limits(argv: "list[str]", environ: "Mapping[str, str]") -> Child:
+    """Start `argv`; the thread that looked at it may count as a process for a moment longer."""
+    until = time.monotonic() + LONGEST_END_OF_A_THREAD
+    while True:
+        try:
+            return spawn(argv, environ)
+        except BlockingIOError:  # EAGAIN
+            if time.monotonic() >= until:
+                raise
+            time.sleep(0.01)
 
 
 def _undo(child: Child) -> None:
@@ -178,14 +193,13 @@ def _undo(child: Child) -> None:
 
 
 def _hang_sentence(begun: Start, hang: Hang) -> str:
-    volume = f"the volume of the script {begun.path} did not answer"
     if hang.stopped_by is not None:
         return (
-            f"khshim was told to stop by {name(hang.stopped_by)} while {volume}, so the script"
-            " was not started."
+            f"khshim was told to stop by {name(hang.stopped_by)} while the volume of the script"
+            f" {begun.path} did not answer, so the script was not started."
         )
     seconds = show(time.monotonic() - begun.budget.started_at)
     return (
-        f"The script was not started: {volume} within {seconds}. Does a network file system"
-        " hang?"
+        f"The script was not started: to open and execute {begun.path} took longer than the"
+        f" {seconds} there were. Does its volume hang, as a network file system can?"
     )

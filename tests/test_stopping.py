@@ -15,8 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from shim.signals import FORWARDED, name
-from tests.conftest import KHSHIM, Run, Shim, wait_until_gone
+from shim import signals
+from shim.signals import FORWARDED
+from shim.supervise.loop import LAST_WORDS
+from tests.conftest import KHSHIM, Run, Shim, is_alive, wait_until_gone
 
 Write = Callable[..., str]
 MakeShim = Callable[..., Shim]
@@ -116,10 +118,10 @@ def test_a_stop_signal_of_its_own(
     process.send_signal(received)
     assert {next_line(), next_line()} == {str(int(sent)), str(int(signal.SIGCONT))}
     run = shim.finish(process)
-    assert run.errors[0].startswith(f"khshim was told to stop by {name(received)} after")
-    assert f" of {name(sent)} and was killed." in run.errors[0]
+    assert run.errors[0].startswith(f"khshim was told to stop by {signals.name(received)} after")
+    assert f" of {signals.name(sent)} and was killed." in run.errors[0]
     message = run.event("signal_forwarded")["message"]
-    assert (f" as {name(sent)}, by SHIM_STOP_SIGNAL" in message) is (received != sent)
+    assert (f" as {signals.name(sent)}, by SHIM_STOP_SIGNAL" in message) is (received != sent)
 
 
 def test_a_limit_sends_the_scripts_own_stop_signal(shim: Shim, python_script: Write) -> None:
@@ -355,6 +357,69 @@ def test_what_is_left_of_the_group_is_killed(shim: Shim, script: Write) -> None:
         wait_until_gone(int(pid))
 
 
+# A filter between the script, whose pid is its argument, and khshim. Its words are passed
+# on only once the script has ended, and is nobody's parent any more.
+SLOW_FILTER = """
+import os, sys
+text = sys.stdin.read()
+while os.getppid() == int(sys.argv[1]):
+    pass
+sys.stdout.write(text.upper() * int(sys.argv[2]))
+"""
+
+
+def test_a_filter_that_is_slower_than_the_script(
+    shim: Shim, script: Write, python_script: Write
+) -> None:
+    slow = python_script(SLOW_FILTER)
+    path = script(
+        "#!/bin/bash\n"
+        f"exec 2> >(exec {slow} $$ 1 >&2) > >(exec {slow} $$ 500000)\n"
+        "echo x; echo failed >&2; exit 2\n"
+    )
+    run = shim.run(path)
+    assert run.errors == ["FAILED"]
+    assert run.event("script_exited")["exit_code"] == 2
+    assert run.stdout == b"X\n" * 500_000  # more than a pipe holds: the log still gets all
+
+
+def reported_after(shim: Shim, run: Run) -> float:
+    """The seconds from the end of a script that printed it to the report."""
+    assert shim.receiver.stored_at is not None
+    return shim.receiver.stored_at - float(run.stdout.split()[-1])
+
+
+def test_what_holds_the_pipes_for_ever_costs_a_short_wait(shim: Shim, script: Write) -> None:
+    run = shim.run(script("#!/bin/bash\nsleep 1000 &\necho failed >&2\ndate +%s.%N\nexit 1\n"))
+    assert run.errors == ["failed"]
+    assert LAST_WORDS < reported_after(shim, run) < LAST_WORDS + 10
+    # The script itself took no longer.
+    assert run.event("script_exited")["duration_s"] < LAST_WORDS
+
+
+@pytest.mark.parametrize("left", ["", "sleep 1000 > /dev/null 2>&1 &", "sleep 1000 >&- 2>&- &"])
+def test_what_holds_no_pipe_costs_nothing(shim: Shim, script: Write, left: str) -> None:
+    run = shim.run(script(f"#!/bin/bash\n{left}\necho failed >&2\ndate +%s.%N\nexit 1\n"))
+    assert run.errors == ["failed"]
+    assert reported_after(shim, run) < LAST_WORDS
+
+
+def test_what_still_holds_the_pipes_is_asked_to_end_before_it_is_killed(
+    shim: Shim, script: Write
+) -> None:
+    path = script(
+        "#!/bin/bash\n"
+        "(trap 'echo flushed >&2; exit' TERM; echo $BASHPID; while :; do sleep 0.1; done) &\n"
+        "(trap '' TERM; echo $BASHPID; while :; do sleep 0.1; done) &\n"
+        "read -r line < <(sleep 0.3)\n"
+        "exit 1\n"
+    )
+    run = shim.run(path)
+    assert run.errors[-1] == "flushed"
+    for pid in run.stdout.split():
+        wait_until_gone(int(pid))
+
+
 def test_sigterm_during_the_delivery_leaves_the_grace_period(script: Write, shim: Shim) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/check"
@@ -432,6 +497,85 @@ def test_as_pid_1_sigterm_is_not_lost(shim: Shim, python_script: Write) -> None:
         prefix=pid_1(),
     )
     assert "told to stop by SIGTERM" in shim.finish(process).errors[0]
+
+
+# khshim adopts orphans from a moment after the script's start on, which it then logs.
+ESCAPES = """#!/bin/bash
+cat > /dev/null < go
+{escape}
+until [ "$(wc -l < escaped)" = 2 ]; do :; done
+exit 3
+"""
+# Ends neither by signals nor with its parent, and has a child.
+SLEEPER = """#!/bin/bash
+trap '' TERM HUP
+sleep 1000 &
+echo $! >> escaped
+echo $$ >> escaped
+wait
+"""
+
+
+@pytest.mark.parametrize(
+    "escape",
+    [
+        "setsid ./sleeper &",
+        "set -m; ./sleeper &",
+        "(setsid ./sleeper > /dev/null 2>&1 &)",
+        "(setsid bash -c '(setsid ./sleeper &) ; sleep 1000' > /dev/null 2>&1 &)",
+        "set -m; exec 2> >(./sleeper > /dev/null 2>&1)",
+    ],
+)
+def test_without_being_pid_1_nothing_that_escaped_is_left(
+    shim: Shim, script: Write, tmp_path: Path, escape: str
+) -> None:
+    script(SLEEPER, "sleeper")
+    (tmp_path / "escaped").touch()
+    os.mkfifo(tmp_path / "go")
+    process = shim.start(script(ESCAPES.format(escape=escape)), cwd=tmp_path)
+    let_go_once_started(process, tmp_path / "go")
+    run = shim.finish(process)
+    assert run.event("script_exited")["exit_code"] == 3
+    pids = (tmp_path / "escaped").read_text().split()
+    assert len(pids) == 2
+    # Reaped already, not only killed.
+    assert not [pid for pid in pids if os.path.exists(f"/proc/{pid}")]
+
+
+def let_go_once_started(process: subprocess.Popen[bytes], fifo: Path) -> None:
+    assert process.stderr is not None
+    assert b"script_started" in process.stderr.readline()
+    fifo.write_bytes(b"")
+
+
+def test_what_was_there_before_the_script_is_left_alone(
+    shim: Shim, script: Write, tmp_path: Path
+) -> None:
+    """A shell that started something before its `exec` made it khshim its parent."""
+    path = script("#!/bin/bash\n(setsid sleep 1000 > /dev/null 2>&1 &)\nexit 0\n")
+    earlier = f"sleep 1000 > /dev/null 2>&1 & echo $! > {tmp_path}/pid"
+    run = shim.run(path, prefix=["sh", "-c", f'{earlier}; exec "$@"', "sh"])
+    pid = int((tmp_path / "pid").read_text())
+    try:
+        assert run.ok
+        assert is_alive(pid)
+    finally:
+        os.kill(pid, signal.SIGKILL)
+
+
+def test_without_being_pid_1_orphans_are_reaped_while_the_script_runs(
+    shim: Shim, script: Write, tmp_path: Path
+) -> None:
+    os.mkfifo(tmp_path / "go")
+    path = script(
+        "#!/bin/bash\n"
+        "cat > /dev/null < go\n"
+        "for n in {1..50}; do (setsid true &) ; done\n"
+        'until [ -z "$(ps --ppid $PPID -o stat=,comm= | grep true)" ]; do :; done\n'
+    )
+    process = shim.start(path, cwd=tmp_path)
+    let_go_once_started(process, tmp_path / "go")
+    assert shim.finish(process).ok
 
 
 def test_a_process_that_sigkill_does_not_end_is_reported(shim: Shim, script: Write) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from shim import signals
 from tests.conftest import KHSHIM, base_environ
 
 Write = Callable[..., str]
@@ -131,19 +132,45 @@ def test_a_report_that_never_comes_is_explained(script: Write) -> None:
         assert "not OK without errors" in result.stdout + result.stderr
 
 
-def test_sigterm_reaches_the_script(script: Write) -> None:
+@pytest.mark.parametrize("name", ["TERM", "INT", "HUP", "QUIT", "USR1", "RTMIN+3"])
+def test_every_signal_reaches_the_script_once(script: Write, name: str) -> None:
     path = script(
-        "#!/bin/sh\ntrap 'echo asked to end >&2; exit 3' TERM\necho ready\nwhile :; do sleep 0.1; done\n"
+        "#!/bin/bash\n"
+        f"trap 'echo got {name} >&2; got=1' {name}\n"
+        "trap 'echo got TERM >&2; exit 3' TERM\n"
+        "echo ready\n"
+        'until [ "$got" ]; do sleep 0.1; done\n'
+        "exit 3\n"
     )
     command = [*KHSHIM, "try", path]
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=base_environ()
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=base_environ()
     ) as process:
         assert process.stdout is not None and process.stdout.readline() == b"ready\n"
-        process.terminate()
-        output = process.stdout.read().decode()
+        process.send_signal(signals.parse(name))
+        output, log = process.communicate()
     assert process.returncode == 1
-    assert "told to stop by SIGTERM" in output and "asked to end" in output
+    assert b"NOT OK" in output and log.count(f"got {name}\n".encode()) == 1
+
+
+def test_ctrl_c_reaches_the_script_once(script: Write) -> None:
+    """A terminal sends it to every process of the group."""
+    path = script(
+        "#!/bin/bash\ntrap 'echo got it >&2; n=$((n+1))' INT\necho ready\n"
+        'until [ "$n" ]; do sleep 0.1; done\nexit 3\n'
+    )
+    with subprocess.Popen(
+        [*KHSHIM, "try", path],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=base_environ(),
+        start_new_session=True,
+    ) as process:
+        assert process.stdout is not None and process.stdout.readline() == b"ready\n"
+        os.killpg(process.pid, signal.SIGINT)
+        _, log = process.communicate()
+    assert process.returncode == 1
+    assert log.count(b"got it\n") == 1 and log.count(b"Forwarded SIGINT") == 1
 
 
 def test_a_stdout_that_cannot_show_everything(script: Write) -> None:

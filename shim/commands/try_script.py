@@ -65,15 +65,18 @@ def _run(command: Sequence[str], environ: dict[str, str], output: int | None = N
         f"import sys; sys.path.insert(0, {own!r}); from shim.__main__ import main; sys.exit(main())"
     )
     argv = [sys.executable, *isolated, "-c", begin, "run", "--", *command]
-    # Blocked until there is somebody to hand it on to.
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-    with subprocess.Popen(argv, env=environ, stdout=output, stderr=output) as child:
-        # Ctrl-C reaches the child as well, which stops the script and reports that.
+    # Blocked until there is somebody to hand them on to, and the run itself listens.
+    signal.pthread_sigmask(signal.SIG_BLOCK, signals.FORWARDED)
+    # In a session of its own: what a terminal sends to a whole process group, as for Ctrl-C,
+    # reaches the run once and from here, like any other signal.
+    with subprocess.Popen(
+        argv, env=environ, stdout=output, stderr=output, start_new_session=True
+    ) as child:
         previous = {
-            signal.SIGINT: signal.signal(signal.SIGINT, signal.SIG_IGN),
-            signal.SIGTERM: signal.signal(signal.SIGTERM, lambda *_: child.terminate()),
+            signum: signal.signal(signum, lambda signum, _: child.send_signal(signum))
+            for signum in signals.FORWARDED
         }
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, signals.FORWARDED)
         try:
             return child.wait()
         finally:

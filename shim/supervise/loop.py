@@ -25,9 +25,10 @@ DRAIN_LIMIT = 1024 * 1024
 LONGEST_WAIT = 2_000_000.0
 # A process in an uninterruptible call outlives SIGKILL; the report does not wait for it.
 STUCK_AFTER = 1.0
-# Seconds that a script's filter, as in `exec 2> >(filter >&2)`, may go on after the script:
-# one in Python needed 0.05 s on an idle core, and 0.4 s beside ten busy processes a core.
-LAST_WORDS = 1.0
+# Seconds that a script's filter, as in `exec 2> >(filter >&2)`, may go on after the script.
+# One in Python that imports logging needed 0.1 s with a core of its own, 0.5 s with a tenth
+# of one, and up to 2 s beside eight busy processes on two cores.
+LAST_WORDS = 2.0
 # Seconds from SIGTERM to SIGKILL for what holds the pipes open even then.
 LAST_FLUSH = 0.2
 
