@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import select
 import socket
 import ssl
@@ -10,19 +11,23 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import datetime, timedelta, timezone
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any, NamedTuple
 
 import pytest
 import trustme
 
 from shim.delivery import deliver as deliver_module
-from shim.delivery.deliver import deliver, time_to_deliver
+from shim.delivery.deliver import FIRST_CEILING, deliver, time_to_deliver
 from shim.delivery.responses import LOOKUP_FAILED
 from shim.delivery.result import Delivery, Result
+from shim.delivery.sidecar import quit_sidecar
 from shim.delivery.waiting import TimeLimit
 from shim.delivery.worker import Worker
 from shim.kuberhealthy import Endpoint
+from shim.metrics_file import MetricsFile
 from shim.observe.log import silent
+from shim.observe.metrics import RunMetrics
 
 Act = Callable[[socket.socket], None]
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
@@ -543,11 +548,42 @@ def test_waits_are_spread() -> None:
     assert min(first_waits) >= 0.125
 
 
-def test_attempts_do_not_crowd_before_the_end() -> None:
-    """Of 8 s none but the last attempt falls into the last half of a second."""
-    result = send("http://127.0.0.1:1/check", 4)
+def test_attempts_do_not_crowd_before_the_end(serve: Callable[..., Server]) -> None:
+    server = serve(status(503))
+    ends_at = time.monotonic() + 4
+    result = send(server.url, 4)
     assert result.result is Result.UNDELIVERED
-    assert 4 <= result.attempts <= 8
+    assert 5 <= result.attempts == len(server.times) <= 12
+    assert sum(at > ends_at - 0.6 for at in server.times) <= 5
+    apart = [after - before for before, after in zip(server.times, server.times[1:])]
+    assert min(apart) > FIRST_CEILING / 2 - 0.05
+
+
+def test_a_delivery_of_little_time_has_a_second_attempt(serve: Callable[..., Server]) -> None:
+    for _ in range(5):
+        assert send(serve(status(503), answer(OK)).url, 0.45).result is Result.ACCEPTED
+
+
+def test_an_attempt_without_descriptors_is_a_failed_attempt(
+    serve: Callable[..., Server],
+) -> None:
+    server = serve(answer(OK))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    said: list[str] = []
+
+    def note(event: str, message: str, *_: object, **__: object) -> None:
+        said.append(message)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+    limit = TimeLimit(time.monotonic() + 10)
+    worker = Worker()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1, hard))
+    try:
+        result = deliver(Endpoint(server.url, "x"), BODY, limit, worker, note)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert (result.result, result.attempts) == (Result.ACCEPTED, 2)
+    assert "Too many open files" in said[0]
 
 
 def test_a_key_log_that_is_the_scripts(
@@ -556,6 +592,39 @@ def test_a_key_log_that_is_the_scripts(
     monkeypatch.setenv("SSLKEYLOGFILE", "/nowhere/keys")
     server = serve(answer(OK), tls=tls.good)
     assert send(server.url, ca_file=tls.ca_file).result is Result.ACCEPTED
+
+
+def test_the_sidecar_and_the_pushgateway_get_the_same_tls(
+    tls: Tls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the authorities of SHIM_CA_FILE, and without the script's key log."""
+    monkeypatch.setenv("SSLKEYLOGFILE", "/nowhere/keys")
+    seen: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            seen.append(self.path)
+            self.send_response(200)
+            self.end_headers()
+
+        do_PUT = do_POST
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.socket = tls.good.wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        url = f"https://127.0.0.1:{server.server_address[1]}"
+        metrics = RunMetrics({"check": "web"}, MetricsFile())
+        for ca_file, expected in ((None, "TLS failed"), (tls.ca_file, "None")):
+            quit_limit, push_limit = (TimeLimit(time.monotonic() + 20) for _ in range(2))
+            worker = Worker()
+            assert expected in str(quit_sidecar(f"{url}/quit", ca_file, quit_limit, worker))
+            assert expected in str(metrics.push(url, ca_file, push_limit, worker))
+        server.shutdown()
+    assert seen == ["/quit", "/metrics/job/khshim/check/web"]
 
 
 def test_an_empty_file_of_authorities(serve: Callable[..., Server], tls: Tls) -> None:

@@ -25,7 +25,8 @@ AFTER_DEADLINE = 5.0
 # Exponential backoff with jitter: random between a half and the whole of a ceiling that doubles.
 FIRST_CEILING = 0.25
 LAST_CEILING = 4.0
-# Where the next wait would outlast the time, one last attempt is made so long before its end.
+# Where the next wait would go beyond it, an attempt is made so many seconds before the end,
+# and from then on one after each of the shortest waits.
 LAST_ATTEMPT = 0.5
 
 
@@ -103,9 +104,10 @@ def deliver_quietly(endpoint: Endpoint, body: bytes, deadline: float | None) -> 
 def _next_delay(ceiling: float, left: float) -> float | None:
     """Return the seconds until the next attempt, None where there is no time for one."""
     delay = random.uniform(ceiling / 2, ceiling)
-    if delay < left - LAST_ATTEMPT:
-        return delay
-    return left - LAST_ATTEMPT if left > LAST_ATTEMPT else None
+    if delay > left - LAST_ATTEMPT:
+        shortest = random.uniform(FIRST_CEILING / 2, FIRST_CEILING)
+        delay = max(left - LAST_ATTEMPT, shortest)
+    return delay if delay < left else None
 
 
 def _result(step: Step, may_have_arrived: bool) -> Result:

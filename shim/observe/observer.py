@@ -6,6 +6,7 @@ Nothing here can change the verdict or hold up the report: what goes wrong is lo
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Concatenate, ParamSpec
@@ -65,7 +66,10 @@ class Observer:
         except ImportError:
             self._warn("they need prometheus-client: pip install 'khshim[metrics]'")
             return
-        labels = {"check": settings.check_name or "", "namespace": settings.namespace or ""}
+        # The label is part of the group that a push replaces: without it all checks of a
+        # namespace would replace each other's.
+        check = settings.check_name or os.path.basename(settings.script)
+        labels = {"check": check, "namespace": settings.namespace or ""}
         if file.problem:
             self._warn(f"the script cannot add its own: {file.problem}")
         metrics = RunMetrics(labels, file)
