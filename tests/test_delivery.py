@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import pytest
 import trustme
 
+from shim import kuberhealthy
 from shim.delivery import deliver as deliver_module
 from shim.delivery.deliver import FIRST_CEILING, deliver, time_to_deliver
 from shim.delivery.responses import LOOKUP_FAILED
@@ -24,7 +25,7 @@ from shim.delivery.result import Delivery, Result
 from shim.delivery.sidecar import quit_sidecar
 from shim.delivery.waiting import TimeLimit
 from shim.delivery.worker import Worker
-from shim.kuberhealthy import Endpoint
+from shim.kuberhealthy import ANSWER_TIMEOUT, Endpoint
 from shim.metrics_file import MetricsFile
 from shim.observe.log import silent
 from shim.observe.metrics import RunMetrics
@@ -217,6 +218,34 @@ def test_a_200_with_a_body_is_not_kuberhealthys(serve: Callable[..., Server]) ->
     result = send(serve(status(200, "<html>\0\xff")).url)
     assert (result.result, result.attempts, result.status) == (Result.REFUSED, 1, 200)
     assert "KH_REPORTING_URL" in result.reason
+
+
+@pytest.mark.parametrize(
+    ("act", "reason"),
+    [
+        (hold, "No answer within 0.3 s."),
+        (answer(b""), "The connection was closed before the answer."),
+        (reset, "The connection broke before the answer (Connection reset by peer)."),
+        (
+            answer(b"SSH-2.0-x \x1b[31m\r\n" + b"y" * 5000),
+            "The answer is no HTTP (SSH-2.0-x [31m).",
+        ),
+        (answer(b"HTTP/1.1 " + b"y" * 70_000), "The answer is no HTTP (got more than 65536 bytes"),
+        (answer(b"HTTP/1.1 2x0 OK\r\n\r\n"), "The answer is no HTTP (HTTP/1.1 2x0 OK)."),
+        (
+            answer(b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 200 + b"\r\n"),
+            "The connection broke before",
+        ),
+    ],
+    ids=["silent", "closed", "reset", "other", "long", "status", "headers"],
+)
+def test_why_in_words_for_people(
+    serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch, act: Act, reason: str
+) -> None:
+    monkeypatch.setitem(ANSWER_TIMEOUT, kuberhealthy.Server.V3, 0.3)
+    result = send(serve(act).url, 0.6)
+    assert result.reason.startswith(reason)
+    assert len(result.reason) < 200 and result.reason.isprintable()
 
 
 def test_an_endless_body_is_not_read(serve: Callable[..., Server]) -> None:
@@ -571,7 +600,7 @@ def test_an_attempt_without_descriptors_is_a_failed_attempt(
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     said: list[str] = []
 
-    def note(event: str, message: str, *_: object, **__: object) -> None:
+    def note(event: str, message: str, level: int = 0, /, **fields: object) -> None:
         said.append(message)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 

@@ -110,6 +110,16 @@ def test_every_line_of_the_script_as_json(shim: Shim, script: Write) -> None:
     assert run.errors[0].startswith('{"level": "error"')
 
 
+def test_all_lines_have_the_same_time_format_and_no_nulls(shim: Shim, script: Write) -> None:
+    path = script("#!/bin/sh\necho plain; echo '{\"a\": 1}'; echo err >&2; exit 1\n")
+    run = shim.run(path, env={"SHIM_LOG_SCRIPT": "json", "KH_POD_NAMESPACE": "UNSET"})
+    lines = [json.loads(line) for line in (run.stdout + run.stderr).splitlines()]
+    assert len(lines) == 6
+    for line in lines:
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", line["timestamp"])
+        assert None not in line.values() and "check" not in line
+
+
 @given(st.lists(st.binary(max_size=30), max_size=20))
 def test_any_bytes_become_lines_of_json(chunks: list[bytes]) -> None:
     reader, writer = os.pipe()

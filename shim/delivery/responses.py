@@ -6,7 +6,7 @@ from email.utils import parsedate_to_datetime
 from enum import Enum
 from typing import NamedTuple
 
-from shim.delivery.post import Answer
+from shim.delivery.post import Answer, one_line
 from shim.kuberhealthy import PATHS, Endpoint, Server
 
 
@@ -129,7 +129,4 @@ def retry_after(value: str, unix_now: float) -> float | None:
 
 
 def _quoted(words: str) -> str:
-    text = " ".join(words.split())
-    if not text:
-        return ""
-    return f": {text if len(text) <= 200 else text[:200] + '…'}"
+    return f": {one_line(words)}" if words else ""
