@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import pytest
 import trustme
 
-from shim import kuberhealthy
+from shim import exit_status, kuberhealthy
 from shim.delivery import deliver as deliver_module
 from shim.delivery.deliver import FIRST_CEILING, deliver, time_to_deliver
 from shim.delivery.responses import LOOKUP_FAILED
@@ -29,6 +29,7 @@ from shim.kuberhealthy import ANSWER_TIMEOUT, Endpoint
 from shim.metrics_file import MetricsFile
 from shim.observe.log import silent
 from shim.observe.metrics import RunMetrics
+from tests.conftest import Shim
 
 Act = Callable[[socket.socket], None]
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
@@ -309,17 +310,19 @@ def test_v2s_400_is_retried(serve: Callable[..., Server]) -> None:
     assert (result.result, result.attempts) == (Result.ACCEPTED, 4)
 
 
-@pytest.mark.parametrize(
-    ("acts", "expected"),
-    [([status(400)], Result.REFUSED), ([answer(b""), status(400)], Result.ASSUMED)],
-)
-def test_v2s_400_until_the_end(
-    serve: Callable[..., Server], acts: list[Act], expected: Result
-) -> None:
+@pytest.mark.parametrize("acts", [[status(400)], [answer(b""), status(400)]])
+def test_v2s_400_until_the_end(serve: Callable[..., Server], acts: list[Act]) -> None:
+    """v2 takes a second report: had the first one arrived, there would be no 400."""
     url = serve(*acts).url.replace("/check", "/externalCheckStatus")
     result = send(url, 1.5)
-    assert (result.result, result.status) == (expected, 400)
+    assert (result.result, result.status) == (Result.REFUSED, 400)
     assert result.attempts > 2
+
+
+def test_v3s_410_until_the_end(serve: Callable[..., Server]) -> None:
+    """v3 answers so while it knows the run's uuid, which a report would have cleared."""
+    result = send(serve(answer(b""), status(410)).url, 1.5)
+    assert (result.result, result.status) == (Result.REFUSED, 410)
 
 
 @pytest.mark.parametrize("path", ["/", "/externalCheckStatus/", "/check/"])
@@ -328,6 +331,34 @@ def test_a_400_at_another_path_is_a_wrong_address(serve: Callable[..., Server], 
     assert (result.result, result.attempts) == (Result.REFUSED, 1)
     assert "restartPolicy" not in result.reason
     assert "Its path is /check on v3 and /externalCheckStatus on v2." in result.reason
+
+
+@pytest.mark.parametrize(
+    ("server", "path"),
+    [
+        *(
+            ("v2", path)
+            for path in ("/check", "/externalCheckStatus/", "/", "/metrics", "/healthz")
+        ),
+        *(
+            ("v3", path)
+            for path in ("/externalCheckStatus", "/check/", "/", "/metrics", "/healthz")
+        ),
+        ("v2", "//externalCheckStatus"),
+        ("v3", "//check"),
+        ("v3", "/json"),
+    ],
+)
+def test_a_wrong_address_is_named(make_shim: Callable[..., Shim], server: str, path: str) -> None:
+    """Whatever the pages of the real servers answer there, khshim has not reported."""
+    shim = make_shim(server, timeout=20)
+    base = shim.receiver.endpoint.url.rpartition("/")[0]
+    run = shim.run("/bin/true", env={"KH_REPORTING_URL": base + path})
+    assert (run.exit_status, run.report) == (exit_status.REFUSED, None)
+    message = run.event("report_refused")["message"]
+    assert "Its path is" in message
+    assert ("/externalCheckStatus" if server == "v2" else "/check") in message
+    assert "restartPolicy" not in message
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,8 @@ def deliver(
         )
         if delay is not None:
             limit.wait(delay)
-    return Delivery(_result(last.step, may_have_arrived), attempts, status, last.sentence)
+    result = Result.REFUSED if last.step is Step.RETRY_REFUSAL else Result.UNDELIVERED
+    return Delivery(result, attempts, status, last.sentence)
 
 
 def deliver_quietly(endpoint: Endpoint, body: bytes, deadline: float | None) -> Delivery:
@@ -108,13 +109,6 @@ def _next_delay(ceiling: float, left: float) -> float | None:
         shortest = random.uniform(FIRST_CEILING / 2, FIRST_CEILING)
         delay = max(left - LAST_ATTEMPT, shortest)
     return delay if delay < left else None
-
-
-def _result(step: Step, may_have_arrived: bool) -> Result:
-    """Return what became of a report when the time ended with an answer that asked for more."""
-    if step is not Step.RETRY_REFUSAL:
-        return Result.UNDELIVERED
-    return Result.ASSUMED if may_have_arrived else Result.REFUSED
 
 
 def _sentence(reason: str) -> str:
