@@ -290,7 +290,8 @@ class Settings:
         "SHIM_CHECK_NAME",
         values.optional(values.text),
         "the check's name",
-        "the check's name, for the log and the metrics (`khshim manifest` sets it)",
+        "the check's name, for the log and the metrics (`khshim manifest` sets it); the metrics"
+        " fall back to the script's file name",
     )
     termination_log = Setting(
         "SHIM_TERMINATION_LOG",
@@ -304,13 +305,13 @@ class Settings:
         "SHIM_METRICS_PORT",
         values.optional(values.port),
         "a port from 1 to 65535",
-        "serve `/metrics` on this port while the check runs ([Metrics](#metrics))",
+        "serve on this port what is known while the script runs ([Metrics](#metrics))",
     )
     pushgateway_url = Setting(
         "SHIM_PUSHGATEWAY_URL",
         values.optional(values.url),
         URL,
-        "push the metrics there after the report",
+        "push the metrics there after the report ([Metrics](#metrics))",
     )
 
     def __init__(self, environ: "Mapping[str, str]", command: "Sequence[str]" = ()) -> None:

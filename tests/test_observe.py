@@ -9,10 +9,13 @@ import resource
 import socket
 import subprocess
 import threading
+import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from hypothesis import given
@@ -20,7 +23,7 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from shim.metrics_file import MetricsFile
-from shim.observe.metrics import families
+from shim.observe.metrics import RunMetrics, families
 from shim.observe.script_log import ScriptLines
 from shim.observe.termination_log import summary, write_summary
 from shim.report.build import Report
@@ -75,6 +78,16 @@ def test_every_line_of_the_script_as_json(shim: Shim, script: Write) -> None:
     assert (own["level"], own["msg"], own["stream"]) == ("error", "own", 7)
     # The report is made of the lines themselves.
     assert run.errors[0].startswith('{"level": "error"')
+
+
+def test_all_lines_have_the_same_time_format_and_no_nulls(shim: Shim, script: Write) -> None:
+    path = script("#!/bin/sh\necho plain; echo '{\"a\": 1}'; echo err >&2; exit 1\n")
+    run = shim.run(path, env={"SHIM_LOG_SCRIPT": "json", "KH_POD_NAMESPACE": "UNSET"})
+    lines = [json.loads(line) for line in (run.stdout + run.stderr).splitlines()]
+    assert len(lines) == 6
+    for line in lines:
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", line["timestamp"])
+        assert None not in line.values() and "check" not in line
 
 
 @given(st.lists(st.binary(max_size=30), max_size=20))
@@ -219,6 +232,25 @@ def test_metrics_are_pushed_after_the_report(shim: Shim, script: Write) -> None:
         ), result.stderr  # 3: style, which the script's own may break
 
 
+def test_without_a_name_checks_are_told_apart_by_their_scripts(
+    make_shim: Callable[..., Shim], script: Write
+) -> None:
+    with Gateway() as gateway:
+        for name in ("web.sh", "dns.sh"):
+            env = {"SHIM_PUSHGATEWAY_URL": gateway.url}
+            make_shim().run(script("#!/bin/sh\nexit 0\n", name), env=env)
+    (first, _, body), (second, _, _) = gateway.pushed
+    assert "/check/web.sh" in first and "/check/dns.sh" in second
+    assert 'khshim_ok{check="web.sh",namespace="try"} 1.0' in body
+
+
+def test_a_proxy_is_not_asked_to_push(shim: Shim) -> None:
+    with Gateway() as gateway:
+        proxies = {name: "http://127.0.0.1:1" for name in ("http_proxy", "HTTP_PROXY", "ALL_PROXY")}
+        run = shim.run("/bin/true", env={"SHIM_PUSHGATEWAY_URL": gateway.url, **proxies})
+    assert run.ok and len(gateway.pushed) == 1
+
+
 @pytest.mark.parametrize("line", ["x { , = 1 }", "a{b=", "\\", "é 1 1 1 1"])
 def test_no_line_in_the_metrics_file_changes_the_verdict(
     shim: Shim, script: Write, line: str
@@ -247,23 +279,94 @@ def test_stderr_is_counted_with_errors_from_both(shim: Shim, script: Write) -> N
     assert samples(gateway.pushed[0][2])["khshim_stderr_lines"] == 1
 
 
-def test_metrics_are_served_while_it_runs(shim: Shim, script: Write) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    fifo = script("", "fifo-name") + ".fifo"
-    os.mkfifo(fifo)
-    path = script(f"#!/bin/sh\necho 'queue 5' > $SHIM_METRICS_FILE\necho ready; cat {fifo}\n")
-    process = shim.start(path, env={"SHIM_METRICS_PORT": str(port)})
-    assert process.stdout is not None and process.stdout.readline() == b"ready\n"
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
-        found = samples(answer.read().decode())
-    with open(fifo, "w"):
-        pass
-    run = shim.finish(process)
-    assert run.ok
+class Served(NamedTuple):
+    """A run that serves metrics on `port`, with a script that waits for a line in `fifo`."""
+
+    process: subprocess.Popen[bytes]
+    port: int
+    fifo: Path
+
+    def scrape(self) -> dict[str, float]:
+        url = f"http://127.0.0.1:{self.port}/metrics"
+        with urllib.request.urlopen(url, timeout=20) as answer:
+            return samples(answer.read().decode())
+
+    def end_script(self) -> None:
+        self.fifo.write_text("end\n")
+
+
+@pytest.fixture
+def serve_metrics(shim: Shim, script: Write, tmp_path: Path) -> Callable[..., Served]:
+    def serve(*prefix: str) -> Served:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            port = listener.getsockname()[1]
+        fifo = tmp_path / "fifo"
+        os.mkfifo(fifo)
+        path = script(
+            f"#!/bin/sh\necho 'queue 5' > $SHIM_METRICS_FILE\necho ready; read x < {fifo}\n"
+        )
+        process = shim.start(path, env={"SHIM_METRICS_PORT": str(port)}, prefix=prefix)
+        assert process.stdout is not None and process.stdout.readline() == b"ready\n"
+        return Served(process, port, fifo)
+
+    return serve
+
+
+def test_metrics_are_served_while_it_runs(shim: Shim, serve_metrics: Callable[..., Served]) -> None:
+    served = serve_metrics()
+    found = served.scrape()
+    served.end_script()
+    assert shim.finish(served.process).ok
     assert found["queue"] == 5
     assert found["khshim_script_start_time_seconds"] > 1_700_000_000
     assert "khshim_ok" not in found
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /metrics HTTP/1.1\r\nX: "])
+def test_idle_connections_take_nothing_from_the_report(
+    shim: Shim, serve_metrics: Callable[..., Served], sent: bytes
+) -> None:
+    """They were accepted without a limit: no descriptor, or no memory, was left to report."""
+    served = serve_metrics("prlimit", "--nofile=64")
+    with ExitStack() as stack:
+        refused = 0
+        for _ in range(150):
+            connection = stack.enter_context(socket.socket())
+            connection.settimeout(0.1)
+            try:
+                connection.connect(("127.0.0.1", served.port))
+                connection.send(sent)
+            except TimeoutError:
+                refused += 1
+                if refused == 10:
+                    break
+        served.end_script()
+        run = shim.finish(served.process)
+    assert run.ok and run.exit_status == 0
+    assert "report_attempt" not in [line["event"] for line in run.log]
+
+
+def test_idle_connections_do_not_keep_the_metrics(
+    shim: Shim, serve_metrics: Callable[..., Served]
+) -> None:
+    served = serve_metrics()
+    with ExitStack() as stack:
+        for _ in range(3):
+            stack.enter_context(socket.create_connection(("127.0.0.1", served.port)))
+        assert served.scrape()["queue"] == 5
+    served.end_script()
+    assert shim.finish(served.process).ok
+
+
+def test_a_client_that_resets_is_no_news(shim: Shim, serve_metrics: Callable[..., Served]) -> None:
+    served = serve_metrics()
+    with socket.create_connection(("127.0.0.1", served.port)) as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        connection.sendall(b"GET /metrics HTTP/1.1\r\n")
+    assert served.scrape()["queue"] == 5
+    served.end_script()
+    run = shim.finish(served.process)
+    assert b"Traceback" not in run.stderr and len(run.log) == 3
 
 
 def test_no_dns_is_asked_to_serve_metrics(
@@ -297,6 +400,27 @@ def test_no_file_for_metrics_of_the_scripts_own() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     assert (file.path, file.text()) == (None, "")
     assert file.problem is not None and "Too many open files" in file.problem
+
+
+def test_a_server_without_descriptors_does_not_spin() -> None:
+    metrics = RunMetrics({}, MetricsFile())
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    assert metrics.serve(port) is None
+    client = socket.socket()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1, hard))
+    try:
+        client.connect(("127.0.0.1", port))
+        used = time.process_time()
+        threading.Event().wait(0.5)
+        used = time.process_time() - used
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert used < 0.2
+    client.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+    assert client.recv(100).startswith(b"HTTP/1.0 200 ")
+    client.close()
 
 
 @pytest.mark.parametrize("kind", ["refused", "error", "hangs"])
