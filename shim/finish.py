@@ -112,7 +112,8 @@ class _Run:
             **self._common_fields,
         )
         self._observer = Observer(begun, self._log)
-        self._editor = Editor(begun.server, Masker(begun.environ, settings.mask))
+        self._mask = Masker(begun.environ, settings.mask)
+        self._editor = Editor(begun.server, self._mask)
 
     def report_or_bug(self) -> tuple[Report, int]:
         """Return the report, and an exit status that outweighs the delivery's, or 0."""
@@ -151,7 +152,7 @@ class _Run:
         self._log_doubts()
         if problems:
             for problem in problems:
-                self._log("wrong_setting", problem, logging.ERROR)
+                self._log("wrong_setting", self._mask(problem), logging.ERROR)
             return failure([], self._editor, lines_of(problems)), exit_status.WRONG_SETTINGS
         if begun.wait is not None:
             self._log_wait(begun.wait)

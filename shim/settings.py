@@ -58,6 +58,7 @@ class Setting(Typed[T]):
     that returns one from the settings declared before this one; without it the value is
     None, and `parse` is to be `optional`. `meaning` is one line of Markdown, and
     `default_words` what the documents show where the default is not one fixed text.
+    A wrong value is told unless `is_shown` is false, as where it may hold a password.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class Setting(Typed[T]):
         default: "str | Callable[[Settings], str] | None" = None,
         default_words: str = "",
         required: bool = False,
+        is_shown: bool = True,
     ) -> None:
         self.name = name
         self.parse = parse
@@ -77,6 +79,7 @@ class Setting(Typed[T]):
         self.default = default
         self.default_words = default_words or (f"`{default}`" if default else "–")
         self.required = required
+        self.is_shown = is_shown
 
     def __set_name__(self, owner: type, attribute: str) -> None:
         self.attribute = attribute
@@ -110,6 +113,8 @@ class Setting(Typed[T]):
         return None if default is None else self.parse(default)
 
     def _wrong(self, text: str) -> str:
+        if not self.is_shown:
+            return f"{self.name} is wrong; expected {self.expected}."
         # Never cut here: half of a secret in it could not be masked any more.
         if len(text) <= 80:
             return f'{self.name} is "{text}"; expected {self.expected}.'
@@ -289,9 +294,10 @@ class Settings:
     args = Setting(
         "SHIM_ARGS",
         _shell_words,
-        "words quoted as in a shell",
+        "words quoted as in a shell, each quote closed",
         "its arguments, quoted as in a shell",
         default="",
+        is_shown=False,
     )
     interpreter = Setting(
         "SHIM_INTERPRETER",

@@ -17,6 +17,7 @@ from shim.delivery.waiting import TimeLimit
 from shim.delivery.worker import Worker
 from shim.durations import show
 from shim.kuberhealthy import Endpoint
+from shim.report.mask import Masker
 from shim.settings import Settings
 from shim.suggest import unknown_setting
 
@@ -56,9 +57,10 @@ def main(words: Sequence[str]) -> int:
 def examine(environ: Mapping[str, str], command: Sequence[str]) -> Iterator[Finding]:
     """Yield what is found, in the order in which a run would come upon it."""
     settings = Settings(environ, command)
+    mask = Masker(environ, settings.mask)
     doubts = [*map(unknown_setting, settings.unknown), *settings.warnings]
     for problem in [*settings.problems, *doubts]:
-        yield Finding("settings", problem, "correct this variable")
+        yield Finding("settings", mask(problem), "correct this variable")
     if not settings.problems and not doubts:
         yield Finding("settings", "all are understood")
     if settings.script:
