@@ -80,7 +80,7 @@ def test_a_signal_goes_to_the_whole_group(shim: Shim, script: Write) -> None:
     [first, second] = shim.finish(process).errors
     assert first.startswith("khshim was told to stop by SIGTERM after ")
     assert first.endswith("(a deleted or evicted pod?); the script then exited with status 4.")
-    assert second.startswith("The script exited with status 4 and wrote nothing to stderr")
+    assert second == "It wrote nothing to stderr; the last line on stdout: parent"
 
 
 def test_on_v2_a_deleted_pod_stays_until_its_report_is_seen(
