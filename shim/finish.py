@@ -67,7 +67,8 @@ class _Run:
         self._was_told_to_stop = start.stopped_by is not None
         self.outputs = Outputs(start.settings)
         self._tell = Observers(start.settings, self.outputs.log, start.metrics_file, start.unix_now)
-        self._editor = Editor(start.server, Masker(start.environ, start.settings.mask))
+        self._mask = Masker(start.environ, start.settings.mask)
+        self._editor = Editor(start.server, self._mask)
 
     def report_or_bug(self) -> tuple[Report, int]:
         """Return the report, and an exit status that outweighs the delivery's, or 0."""
@@ -97,7 +98,7 @@ class _Run:
             self._tell(event)
         if problems:
             for problem in problems:
-                self._tell(events.WrongSetting(reason=problem))
+                self._tell(events.WrongSetting(reason=self._mask(problem)))
             return failure([], self._editor, lines_of(problems)), exit_status.WRONG_SETTINGS
         if start.wait is not None:
             self._tell(telling.waited(start.wait))

@@ -48,7 +48,7 @@ class Setting(Typed[T]):
     sentence "expected …". `default` is a value, or a function that returns one from the
     settings declared before this one; without it the value is None, and `parse` is to be
     `optional`. `default_words` is what the documents show of it, and `meaning` one line of
-    Markdown.
+    Markdown. A wrong value is told unless `is_shown` is false, as where it may hold a password.
     """
 
     def __init__(
@@ -60,6 +60,7 @@ class Setting(Typed[T]):
         default: "T | Callable[[Settings], T] | None" = None,
         default_words: str = "–",
         required: bool = False,
+        is_shown: bool = True,
     ) -> None:
         self.name = name
         self.parse = parse
@@ -68,6 +69,7 @@ class Setting(Typed[T]):
         self.default = default
         self.default_words = default_words
         self.required = required
+        self.is_shown = is_shown
 
     def __set_name__(self, owner: type, attribute: str) -> None:
         self.attribute = attribute
@@ -100,6 +102,8 @@ class Setting(Typed[T]):
         return self.default(settings) if callable(self.default) else self.default
 
     def _wrong(self, text: str) -> str:
+        if not self.is_shown:
+            return f"{self.name} is wrong; expected {self.expected}."
         # Never cut here: half of a secret in it could not be masked any more.
         if len(text) <= 80:
             return f'{self.name} is "{text}"; expected {self.expected}.'
@@ -157,9 +161,10 @@ class Settings:
     args = Setting(
         "SHIM_ARGS",
         values.shell_words,
-        "words quoted as in a shell",
+        "words quoted as in a shell, each quote closed",
         "its arguments, quoted as in a shell",
         default=lambda settings: [],
+        is_shown=False,
     )
     interpreter = Setting(
         "SHIM_INTERPRETER",

@@ -21,7 +21,7 @@ from shim import exit_status, kuberhealthy
 from shim.delivery import deliver as deliver_module
 from shim.delivery.deliver import FIRST_CEILING, deliver, time_to_deliver
 from shim.delivery.responses import LOOKUP_FAILED
-from shim.delivery.result import Delivery, Result
+from shim.delivery.result import Delivery, FailedAttempt, Result
 from shim.delivery.sidecar import quit_sidecar
 from shim.delivery.waiting import TimeLimit
 from shim.delivery.worker import Worker
@@ -630,8 +630,8 @@ def test_an_attempt_without_descriptors_is_a_failed_attempt(
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     said: list[str] = []
 
-    def note(event: str, message: str, level: int = 0, /, **fields: object) -> None:
-        said.append(message)
+    def note(attempt: FailedAttempt) -> None:
+        said.append(attempt.reason)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
     limit = TimeLimit(time.monotonic() + 10)

@@ -20,6 +20,7 @@ from shim.delivery.worker import Worker
 from shim.durations import show
 from shim.kuberhealthy import PATHS, Endpoint, Server
 from shim.observe.telling import doubts
+from shim.report.mask import Masker
 from shim.settings import Settings
 
 TIMEOUT = 5.0
@@ -62,7 +63,8 @@ def _line(finding: Finding) -> str:
 def examine(environ: Mapping[str, str], command: Sequence[str]) -> Iterator[Finding]:
     """Yield what is found, in the order in which a run would come upon it."""
     settings = Settings(environ, command)
-    yield from _settings(settings, is_in_pod=_is_in_pod(environ))
+    mask = Masker(environ, settings.mask)
+    yield from _settings(settings, mask, is_in_pod=_is_in_pod(environ))
     if settings.script:
         yield from _script(settings)
     yield _time(settings)
@@ -70,7 +72,7 @@ def examine(environ: Mapping[str, str], command: Sequence[str]) -> Iterator[Find
         yield from _server(settings.endpoint)
 
 
-def _settings(settings: Settings, *, is_in_pod: bool) -> Iterator[Finding]:
+def _settings(settings: Settings, mask: Masker, *, is_in_pod: bool) -> Iterator[Finding]:
     doubtful = [event.message() for event in doubts(settings)]
     theirs = [problem for problem in settings.problems if problem.startswith("KH_")]
     wrong = [problem for problem in settings.problems if problem not in theirs] + doubtful
@@ -82,9 +84,9 @@ def _settings(settings: Settings, *, is_in_pod: bool) -> Iterator[Finding]:
         )
     else:
         for problem in theirs:
-            yield Finding("settings", problem, f"Kuberhealthy sets it: {WHERE_IT_IS_SET}")
+            yield Finding("settings", mask(problem), f"Kuberhealthy sets it: {WHERE_IT_IS_SET}")
     for problem in wrong:
-        yield Finding("settings", problem, "correct this variable")
+        yield Finding("settings", mask(problem), "correct this variable")
     if not wrong and not (theirs and is_in_pod):
         yield Finding("settings", "all are understood")
 
