@@ -68,9 +68,9 @@ class Supervisor:
         self._has_ended = False
         # Signals that came when there was no script any more: they are the delivery's.
         self._for_delivery: list[int] = []
-        self._patience = STUCK_AFTER
+        self._stuck_after = STUCK_AFTER
         if budget.deadline is not None:
-            self._patience = min(STUCK_AFTER, budget.reserve / 2)
+            self._stuck_after = min(STUCK_AFTER, budget.reserve / 2)
 
     def run(self) -> Outcome:
         """Return once the script has ended and what it left behind has been killed."""
@@ -92,7 +92,7 @@ class Supervisor:
                 ended_at = time.monotonic()
             self._hear_last_words()
             result = self._end_processes()
-        until = time.monotonic() + self._patience
+        until = time.monotonic() + self._stuck_after / 2
         for stream in self._streams:
             _drain(stream, until)
         if self._for_delivery:
@@ -111,12 +111,12 @@ class Supervisor:
         """Return the seconds until something is due even if nothing happens."""
         at = self._escalation.next_at
         if at is None and self._escalation.killed_at is not None:
-            at = self._escalation.killed_at + self._patience
+            at = self._escalation.killed_at + self._stuck_after
         return LONGEST_WAIT if at is None else max(0.0, min(at - time.monotonic(), LONGEST_WAIT))
 
     def _is_stuck(self) -> bool:
         killed_at = self._escalation.killed_at
-        return killed_at is not None and time.monotonic() >= killed_at + self._patience
+        return killed_at is not None and time.monotonic() >= killed_at + self._stuck_after
 
     def _take_signals(self) -> None:
         for signum in self._inbox.take():
@@ -172,7 +172,7 @@ class Supervisor:
         """
         self._processes.kill()
         result = self._processes.reap_script()
-        until = time.monotonic() + (0.0 if result is None else self._patience)
+        until = time.monotonic() + (0.0 if result is None else self._stuck_after)
         poll = select.poll()
         poll.register(self._inbox.fd, select.POLLIN)
         while self._processes.reap_others() and (left := until - time.monotonic()) > 0:
