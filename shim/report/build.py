@@ -92,7 +92,7 @@ def failure(
 
 
 def _readable(lines: Iterable[bytes]) -> list[str]:
-    return [text for text in map(clean, lines) if text]
+    return [text for text in map(clean, filter(bytes.strip, lines)) if text]
 
 
 def _ends(output: Captured, editor: Editor) -> tuple[list[str], int, list[str]]:
@@ -209,7 +209,7 @@ def _lines_left_out(count: int) -> str:
 
 
 def _last_line(output: Captured) -> str:
-    lines = (clean(line) for line in reversed(output.head + output.tail))
+    lines = map(clean, filter(bytes.strip, reversed(output.head + output.tail)))
     return next(filter(None, lines), "")
 
 

@@ -23,8 +23,11 @@ READ_SIZE = 64 * 1024
 DRAIN_LIMIT = 1024 * 1024
 # poll(2) takes its timeout as an int of milliseconds.
 LONGEST_WAIT = 2_000_000.0
-# A process in an uninterruptible call outlives SIGKILL; the report does not wait for it.
-STUCK_AFTER = 1.0
+# Seconds that the script gets to end after SIGKILL, which a process in an uninterruptible
+# call outlives, and then each step before the report. At most two of them follow one
+# another, so that half of the reserve is left to the delivery.
+PATIENCE = 1.0
+SHARE_OF_RESERVE = 1 / 4
 # Seconds that a script's filter, as in `exec 2> >(filter >&2)`, may go on after the script.
 # One in Python that imports logging needed 0.1 s with a core of its own, 0.5 s with a tenth
 # of one, and up to 2 s beside eight busy processes on two cores.
@@ -68,9 +71,9 @@ class Supervisor:
         self._has_ended = False
         # Signals that came when there was no script any more: they are the delivery's.
         self._for_delivery: list[int] = []
-        self._patience = STUCK_AFTER
+        self._patience = PATIENCE
         if budget.deadline is not None:
-            self._patience = min(STUCK_AFTER, budget.reserve / 2)
+            self._patience = min(PATIENCE, budget.reserve * SHARE_OF_RESERVE)
 
     def run(self) -> Outcome:
         """Return once the script has ended and what it left behind has been killed."""
