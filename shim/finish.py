@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from shim import exit_status, signals
 from shim.cgroup import MemoryCgroup
-from shim.crash import describe, kill_group
+from shim.crash import describe, kill_script
 from shim.delivery.result import Result
 from shim.delivery.waiting import TimeLimit
 from shim.delivery.worker import Worker
@@ -118,7 +118,7 @@ class _Run:
         try:
             return self._report()
         except Exception as error:
-            kill_group(self._begun.child)
+            kill_script(self._begun.child)
             return failure([self._log_bug(error)], self._editor), exit_status.BUG
 
     def deliver_and_quit(self, report: Report) -> int:
