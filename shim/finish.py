@@ -10,7 +10,7 @@ import time
 import traceback
 
 from shim import exit_status
-from shim.crash import describe, kill_group
+from shim.crash import describe, kill_script
 from shim.delivery.result import Result
 from shim.delivery.waiting import TimeLimit
 from shim.delivery.worker import Worker
@@ -76,7 +76,7 @@ class _SecondHalf:
         try:
             return self._report()
         except Exception as error:
-            kill_group(self._start.child)
+            kill_script(self._start.child)
             return failure([self._tell_bug(error)], self._editor), exit_status.BUG
 
     def deliver_and_quit(self, report: Report) -> int:

@@ -384,13 +384,13 @@ def test_without_threads_a_name_that_does_not_resolve_is_not_waited_for(
 ) -> None:
     """The C library's resolver lets no signal interrupt it."""
     resolv_conf = tmp_path / "resolv.conf"
-    resolv_conf.write_text("nameserver 127.0.0.77\n")
+    resolv_conf.write_text("nameserver 127.0.0.79\n")
     bind = f'mount --bind {resolv_conf} /etc/resolv.conf && exec "$@"'
     prefix = ["unshare", "--mount", "sh", "-c", bind, "sh", *limited_processes(1)]
     if os.getuid() != 0:
         pytest.skip("needs root for a resolv.conf of its own")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
-        silent.bind(("127.0.0.77", 53))
+        silent.bind(("127.0.0.79", 53))
         env = {"KH_REPORTING_URL": "http://kuberhealthy.test/check"}
         run = make_shim(timeout=4).run(script("#!/bin/sh\nexit 0\n"), env=env, prefix=prefix)
         assert silent.recv(4096)
