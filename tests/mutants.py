@@ -12,33 +12,33 @@ from __future__ import annotations
 
 import ast
 import copy
+import multiprocessing
 import os
+import select
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from functools import cache, partial
 from pathlib import Path
-from queue import SimpleQueue
 from typing import NamedTuple
 
 import pytest
+from hypothesis import Phase, settings
 
 ROOT = Path(__file__).resolve().parent.parent
 EQUIVALENT = ROOT / "tests" / "equivalent_mutants.txt"
 WANTED = 0.95  # of the mutants that are not equivalent
 TIME_LIMIT = 120  # seconds for the tests of one mutant
 WORKERS = int(os.environ.get("W", "2"))
-RUN_TESTS = "--run-tests"
 
-REPORT = ("build", "excerpt", "headline", "plugins", "clean", "mask", "run")
+REPORT = ("wording", "build", "headline", "plugins", "mask", "run")
 # The test files of each module, those first that kill most.
 TESTS: dict[str, tuple[str, ...]] = {
     "shim/budget.py": ("budget", "escalation"),
-    "shim/delivery/responses.py": ("responses",),
+    "shim/delivery/responses.py": ("responses", "delivery"),
     "shim/observe/perfdata.py": ("plugins",),
     "shim/report/build.py": REPORT,
     "shim/report/clean.py": ("clean", "mask"),
@@ -216,54 +216,65 @@ class Bench:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.folder.mkdir()
         for name in ("shim", "tests", "scripts", "examples", "docs", "setup.cfg", "README.md"):
-            source = ROOT / name
-            if source.is_dir():
-                shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+            if (ROOT / name).is_dir():
+                shutil.copytree(ROOT / name, self.folder / name)
             else:
-                shutil.copy(source, folder / name)
+                shutil.copy(ROOT / name, self.folder / name)
+        self._changes = 0
 
     def kills(self, mutant: Mutant) -> bool:
         """Tell whether a test fails for the mutant, or does not end in time."""
         path = self.folder / mutant.module
         before = path.read_text()
-        path.write_text(mutant.text)
+        self._write(path, mutant.text)
         try:
             return self.fails(mutant.module)
         finally:
-            path.write_text(before)
+            self._write(path, before)
 
     def fails(self, module: str) -> bool:
         """Tell whether one of the module's tests fails."""
-        files = [f"tests/test_{name}.py" for name in TESTS[module]]
-        # No bytecode, which would be looked for by a file's size and second.
-        environ = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(self.folder)}
-        with subprocess.Popen(
-            [sys.executable, __file__, RUN_TESTS, *files],
-            cwd=self.folder,
-            env=environ,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        ) as child:
+        child = os.fork()  # what is imported already need not be imported again
+        if child == 0:
             try:
-                return child.wait(TIME_LIMIT) != pytest.ExitCode.OK
-            except subprocess.TimeoutExpired:
-                return True
+                os.setsid()
+                os._exit(self._run([f"tests/test_{name}.py" for name in TESTS[module]]))
             finally:
-                try:
-                    os.killpg(child.pid, signal.SIGKILL)
-                except ProcessLookupError:
-                    pass
+                os._exit(1)
+        with os.fdopen(os.pidfd_open(child)) as ended:
+            is_in_time = select.select([ended], [], [], TIME_LIMIT)[0]
+            try:
+                os.killpg(child, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+            _, status = os.waitpid(child, 0)
+        return not is_in_time or status != 0
+
+    def _write(self, path: Path, text: str) -> None:
+        path.write_text(text)
+        # Bytecode is found by a file's time in seconds, and its size.
+        self._changes += 1
+        os.utime(path, (self._changes, self._changes))
+
+    def _run(self, files: Sequence[str]) -> int:
+        """Run test files until one test fails."""
+        os.chdir(self.folder)
+        sys.path.insert(0, str(self.folder))
+        os.environ["PYTHONPATH"] = str(self.folder)
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for fd in range(3):
+            os.dup2(nothing, fd)
+        options = ["-x", "-q", "-p", "no:cacheprovider", "--hypothesis-seed=0"]
+        options += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
+        return pytest.main([*options, *files], plugins=[QuickFirst()])
 
 
 class QuickFirst:
     """Makes pytest begin with the tests that start no khshim, and hypothesis not shrink."""
 
     def pytest_sessionstart(self) -> None:
-        from hypothesis import Phase, settings  # pytest wants to import it first
-
         quick = settings(phases=[Phase.explicit, Phase.generate], database=None)
         settings.register_profile("mutants", parent=quick)
         settings.load_profile("mutants")
@@ -272,17 +283,25 @@ class QuickFirst:
         items.sort(key=lambda item: not {"shim", "make_shim"}.isdisjoint(item.fixturenames))
 
 
-def run_tests(files: Sequence[str]) -> int:
-    """Run test files until one test fails."""
-    options = ["-x", "-q", "--no-header", "-p", "no:cacheprovider", "--hypothesis-seed=0"]
-    return pytest.main([*options, *files], plugins=[QuickFirst()])
-
-
 def equivalent() -> dict[str, str]:
     """Return the reason by the id of each mutant that is equivalent."""
     lines = EQUIVALENT.read_text().splitlines()
     pairs = (line.split("  # ") for line in lines if line and not line.startswith("#"))
     return {name: reason for name, reason in pairs}
+
+
+@cache
+def _bench(folder: str) -> Bench:
+    """Return this process's own bench."""
+    return Bench(Path(folder, str(os.getpid())))
+
+
+def _kills(folder: str, mutant: Mutant) -> bool:
+    return _bench(folder).kills(mutant)
+
+
+def _fails(folder: str, module: str) -> bool:
+    return _bench(folder).fails(module)
 
 
 def main(modules: Sequence[str]) -> int:
@@ -294,27 +313,15 @@ def main(modules: Sequence[str]) -> int:
     for name in stale:
         print(f"no such mutant: {name}")
     tested = killed = 0
-    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(WORKERS) as pool:
-        benches: SimpleQueue[Bench] = SimpleQueue()
-        for number in range(WORKERS):
-            benches.put(Bench(Path(folder, str(number))))
-
-        def kill(mutant: Mutant) -> bool:
-            bench = benches.get()
-            try:
-                return bench.kills(mutant)
-            finally:
-                benches.put(bench)
-
+    fork = multiprocessing.get_context("fork")
+    with tempfile.TemporaryDirectory(prefix="khshim-") as folder, fork.Pool(WORKERS) as pool:
         for module in modules:
-            bench = benches.get()
-            if bench.fails(module):
+            if pool.apply(_fails, [folder, module]):
                 print(f"{module}: its tests fail without a mutant")
                 return 1
-            benches.put(bench)
             began = time.monotonic()
             chosen = [mutant for mutant in those[module] if mutant.id not in reasons]
-            results = list(pool.map(kill, chosen))
+            results = pool.map(partial(_kills, folder), chosen, chunksize=1)
             for mutant, was_killed in zip(chosen, results):
                 if not was_killed:
                     print(f"survived: {mutant.id}", flush=True)
@@ -327,6 +334,4 @@ def main(modules: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == [RUN_TESTS]:
-        raise SystemExit(run_tests(sys.argv[2:]))
     raise SystemExit(main(sys.argv[1:] or list(TESTS)))
