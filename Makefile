@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 DOCKER ?= docker
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' shim/__init__.py)
 
-.PHONY: help try test quick coverage test-image test-faults fuzz bench audit image lint format docs clean
+.PHONY: help try test quick coverage test-image test-faults fuzz mutants bench audit image lint format docs clean
 
 help: ## Show what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -80,6 +80,10 @@ fuzz: $(VENV)/.khshim-dev ## Fuzz the way from a script's bytes to the report
 	$(BIN)/python tests/fuzz/fuzz_report.py build/corpus tests/fuzz/corpus \
 	    -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -print_final_stats=1 -artifact_prefix=build/
 	@echo "Corpus: $$(ls build/corpus tests/fuzz/corpus | grep -c .) inputs"
+
+MODULES ?=
+mutants: $(VENV)/.khshim-dev ## Change the code a little, over and over: does a test fail each time? (an hour)
+	$(BIN)/python tests/mutants.py $(MODULES)
 
 audit: $(VENV)/.khshim-dev ## Look for known vulnerabilities in what the image installs
 	$(BIN)/pip-audit --strict --disable-pip --require-hashes -r requirements.txt

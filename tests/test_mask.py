@@ -61,6 +61,11 @@ def test_names_that_do_not(name: str) -> None:
     assert Masker({name: SECRET}, ["DSN"])(SECRET) == SECRET
 
 
+def test_a_path_to_credentials_is_a_secret_where_that_is_asked_for() -> None:
+    path = "/var/secrets/key.json"
+    assert Masker({"MY_CREDENTIALS": path}, ["MY_*"])(path) == "[masked]"
+
+
 @pytest.mark.parametrize(
     ("name", "value", "is_secret"),
     [
