@@ -250,21 +250,32 @@ class Cluster:
             }
         return dict(self._environments[name])
 
-    def new_run(self, name: str, last_run: float | None = None) -> dict[str, str]:
-        """Let a check expect a report, which begins with none stored, and return its environment.
+    def new_run(
+        self,
+        name: str,
+        last_run: float | None = None,
+        known: tuple[bool, list[str]] = (True, []),
+    ) -> dict[str, str]:
+        """Let a check expect a report, with `known` as what it has now, and return its environment.
 
         On v3 that takes a new run, for its first report ends one; `last_run` is when it
-        began, in unix seconds, now where it is None. On v2 a run takes any number.
+        began, in unix seconds, now where it is None. On v2 a run takes any number of reports.
         """
         environ = self.environment(name)
-        if self.server is Server.V3:
-            check = self.call("GET", f"{CHECKS[self.server]}/{name}")
+        path = f"{STATES[self.server]}/{name}"
+        found = self.call("GET", path)
+        if self.server is Server.V2:
+            found["spec"] |= {"OK": known[0], "Errors": known[1]}
+            self.call("PUT", path, found)
+        else:
             environ["KH_RUN_UUID"] = str(uuid4())
-            check["status"] |= {
+            found["status"] |= {
+                "ok": known[0],
+                "errors": known[1],
                 "currentUUID": environ["KH_RUN_UUID"],
                 "lastRunUnix": int(time.time() if last_run is None else last_run),
             }
-            self.call("PUT", f"{CHECKS[self.server]}/{name}/status", check)
+            self.call("PUT", f"{path}/status", found)
         return environ
 
     def post(self, environ: Mapping[str, str], body: bytes) -> tuple[int, bytes]:
