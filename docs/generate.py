@@ -1,4 +1,4 @@
-"""Writes the tables that are made from declarations into the documents: `make docs`."""
+"""Writes what is made from declarations into the documents, tables and the version: `make docs`."""
 
 from __future__ import annotations
 
@@ -7,14 +7,27 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from shim.commands.reference import settings_table
+import shim
+from shim.commands.reference import events_table, exit_statuses_table, settings_table
 
 ROOT = Path(__file__).parent.parent
 
 # The document, the name of the block in it, and what fills the block.
 BLOCKS: list[tuple[str, str, Callable[[], str]]] = [
     ("README.md", "settings", settings_table),
+    ("README.md", "exit statuses", exit_statuses_table),
+    ("README.md", "events", events_table),
 ]
+# Files that name the image with its version.
+NAMES_THE_IMAGE = (
+    "README.md",
+    "Dockerfile",
+    "khcheck.yaml",
+    "healthcheck.yaml",
+    "examples/derived-image/Dockerfile",
+    "examples/kustomize/healthcheck.yaml",
+)
+VERSION = re.compile(r"((?:khshim:|ARG VERSION=))\d+\.\d+\.\d+")
 
 
 def filled(document: str, name: str, content: str) -> str:
@@ -26,11 +39,26 @@ def filled(document: str, name: str, content: str) -> str:
     return text
 
 
+def written(path: str) -> str:
+    """Return the text that the file `path` is to have."""
+    text = (ROOT / path).read_text()
+    for document, name, content in BLOCKS:
+        if document == path:
+            text = filled(text, name, content())
+    if path in NAMES_THE_IMAGE:
+        text = VERSION.sub(rf"\g<1>{shim.__version__}", text)
+    return text
+
+
+def paths() -> list[str]:
+    """Return every file that holds something made here."""
+    return list(dict.fromkeys([*(path for path, _, _ in BLOCKS), *NAMES_THE_IMAGE]))
+
+
 def main() -> int:
-    """Fill every block and return 0."""
-    for path, name, content in BLOCKS:
-        document = ROOT / path
-        document.write_text(filled(document.read_text(), name, content()))
+    """Write what is made here into every file, and return 0."""
+    for path in paths():
+        (ROOT / path).write_text(written(path))
     return 0
 
 

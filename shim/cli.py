@@ -43,14 +43,14 @@ COMMANDS = ("run", "try", "manifest", "doctor")
 def main(argv: "Sequence[str] | None" = None) -> int:
     """Run the command that `argv` (by default the process's own) names; return its exit status."""
     words = list(sys.argv[1:] if argv is None else argv)
-    command = words.pop(0) if words and words[0] in COMMANDS else "run"
+    named = words.pop(0) if words and words[0] in COMMANDS else ""
+    command = named or "run"
     option = words[0] if words and words[0].startswith("-") else ""
-    if option in ("-h", "--help"):
-        sys.stdout.write(HELP)
-        return 0
-    if option == "--version":
-        sys.stdout.write(f"khshim {shim.__version__}\n")
-        return 0
+    if option in ("-h", "--help", "--version"):
+        from shim.commands.output import put
+
+        version = f"khshim {shim.__version__}\n"
+        return put(version if option == "--version" else _help(named), 0)
     if command == "try":
         from shim.commands.try_script import main as try_script
 
@@ -66,7 +66,9 @@ def main(argv: "Sequence[str] | None" = None) -> int:
     if option == "--":
         words.pop(0)
     elif option:
-        sys.stderr.write(f"khshim: there is no option {option}; see khshim --help\n")
+        from shim.commands.output import complain
+
+        complain(f"khshim: there is no option {option}; see khshim --help\n")
         return exit_status.WRONG_USAGE
     status = run(words)
     # Without finalization: all is written, and a thread that is left behind in name
@@ -98,6 +100,14 @@ def run(command: "Sequence[str]") -> int:
         return finish(begun, inbox)
     except Exception as error:
         return _give_up(error, begun)
+
+
+def _help(command: str) -> str:
+    if command != "run":
+        return HELP
+    from shim.commands.reference import run_help
+
+    return run_help()
 
 
 def _give_up(error: Exception, begun: "Start | None") -> int:

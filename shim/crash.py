@@ -66,7 +66,8 @@ def _write(event: str, message: str, details: str = "") -> None:
 def _report(sentence: str, environ: Mapping[str, str]) -> None:
     # Here and not above: one of these may be what has failed.
     from shim.delivery.deliver import deliver_quietly
-    from shim.report.build import Editor, failure
+    from shim.report.build import failure
+    from shim.report.excerpt import Editor
     from shim.report.mask import Masker
     from shim.settings import Settings
 
@@ -75,4 +76,4 @@ def _report(sentence: str, environ: Mapping[str, str]) -> None:
         return
     report = failure([sentence], Editor(settings.endpoint.server, Masker(environ, settings.mask)))
     delivery = deliver_quietly(settings.endpoint, report.body(), settings.deadline)
-    _write("report", f"{delivery.result.value}: {delivery.reason}")
+    _write("crash_reported", f"{delivery.result.value}: {delivery.reason}")

@@ -5,19 +5,17 @@ says what became of the report.
 """
 
 DELIVERED = 0
-"""The server took the report, whatever its verdict."""
+WRONG_USAGE = 64  # EX_USAGE
+UNDELIVERED = 69  # EX_UNAVAILABLE
+BUG = 70  # EX_SOFTWARE
+REFUSED = 76  # EX_PROTOCOL
+WRONG_SETTINGS = 78  # EX_CONFIG
 
-WRONG_USAGE = 64
-"""EX_USAGE: the command line could not be understood."""
-
-UNDELIVERED = 69
-"""EX_UNAVAILABLE: no server took the report before the deadline."""
-
-BUG = 70
-"""EX_SOFTWARE: khshim itself failed; reported as `OK: false` where it could be."""
-
-REFUSED = 76
-"""EX_PROTOCOL: the server answered, and did not take the report."""
-
-WRONG_SETTINGS = 78
-"""EX_CONFIG: a setting is wrong; reported as `OK: false` where it could be."""
+MEANINGS = {
+    DELIVERED: "the server took the report, whatever the verdict",
+    WRONG_USAGE: "wrong usage of the command line",
+    UNDELIVERED: "the report could not be delivered in time",
+    BUG: "a bug in khshim itself, reported as a failure where possible",
+    REFUSED: "the server refused the report; the log says why and what to check",
+    WRONG_SETTINGS: "wrong settings, reported as a failure where possible",
+}

@@ -6,9 +6,11 @@ Nothing that is imported here may be slow to import: the script waits for it.
 import errno
 import os
 import time
+from signal import SIGKILL
 
 from shim import executable
 from shim.durations import show
+from shim.hang import Hang, call
 from shim.kuberhealthy import Server
 from shim.settings import Settings, script_environment
 from shim.signals import name
@@ -23,12 +25,17 @@ if TYPE_CHECKING:
     from shim.metrics_file import MetricsFile
     from shim.signals import SignalInbox
 
+# Seconds.
+LONGEST_END_OF_A_THREAD = 0.2
+
 
 class Start:
     """What the second half goes on with.
 
     `child` is None where the script was not started: because settings are wrong
     (`settings.problems`), or for the reason that the sentence `obstacle` gives.
+    `stopped_by` is the terminating signal that came before the script was started.
+    `text_problem` is what is wrong with the way the script was saved, if anything is.
     `memory` is this process's cgroup, with `kills_before` the script.
     `wait` is what came of waiting for the server, and `metrics_file` is where the
     script writes metrics of its own, each where that was asked for.
@@ -41,10 +48,11 @@ class Start:
         self.path = settings.script
         self.child: Child | None = None
         self.obstacle = ""
-        self.has_windows_line_endings = False
+        self.text_problem: executable.TextProblem | None = None
         self.memory: MemoryCgroup | None = None
         self.kills_before = 0
         self.wait: Wait | None = None
+        self.stopped_by: int | None = None
         self.metrics_file: MetricsFile | None = None
         self.take_the_time()
 
@@ -73,6 +81,7 @@ class Start:
 def start(environ: "Mapping[str, str]", command: "Sequence[str]", inbox: "SignalInbox") -> Start:
     """Read the settings and start the script, or find out why it cannot be started."""
     settings = Settings(environ, command)
+    inbox.terminating |= {settings.stop_signal}
     begun = Start(environ, settings)
     if settings.problems:
         return begun
@@ -89,6 +98,7 @@ def start(environ: "Mapping[str, str]", command: "Sequence[str]", inbox: "Signal
 
         begun.wait = wait_for_server(settings.endpoint, settings.wait_for_server, left, inbox)
         if begun.wait.stopped_by is not None:
+            begun.stopped_by = begun.wait.stopped_by
             begun.obstacle = (
                 f"khshim was told to stop by {name(begun.wait.stopped_by)} while it waited for"
                 " Kuberhealthy, so the script was not started."
@@ -100,31 +110,59 @@ def start(environ: "Mapping[str, str]", command: "Sequence[str]", inbox: "Signal
 
         begun.metrics_file = MetricsFile()
     try:
-        begun.path = executable.find(settings.script)
-        # Now and not when it has failed: by then its file may be gone, or its volume hang.
-        begun.has_windows_line_endings = executable.has_windows_line_endings(begun.path)
-        begun.child = _spawn(
-            begun.path,
-            settings,
-            script_environment(
-                environ,
-                pass_credentials=settings.pass_credentials,
-                terminate_at=begun.terminate_at_unix(),
-                metrics_file=begun.metrics_file.path if begun.metrics_file else None,
-            ),
-        )
+        _start_script(begun, inbox)
     except executable.StartError as error:
         begun.obstacle = str(error)
-    else:
-        begun.look_at_memory()
+    except Hang as hang:
+        begun.stopped_by = hang.stopped_by
+        begun.obstacle = _hang_sentence(begun, hang)
     return begun
 
 
-def _spawn(path: str, settings: Settings, environ: "Mapping[str, str]") -> Child:
+def _start_script(begun: Start, inbox: "SignalInbox") -> None:
+    """Start the script; raises StartError or Hang where that cannot be done."""
+    settings, terminate_at = begun.settings, begun.budget.terminate_at
+    begun.path, argv, begun.text_problem = call(
+        lambda: _look_at_script(settings), terminate_at, inbox
+    )
+    environ = script_environment(
+        begun.environ,
+        pass_credentials=settings.pass_credentials,
+        terminate_at=begun.terminate_at_unix(),
+        metrics_file=begun.metrics_file.path if begun.metrics_file else None,
+    )
+    child = _spawn(begun.path, argv, settings, environ)
+    if terminate_at is not None and time.monotonic() >= terminate_at:
+        # exec waited for the volume, which cannot be interrupted.
+        _undo(child)
+        raise Hang(None)
+    begun.child = child
+    # The script does not wait for what is imported from here on.
+    if child.is_only_child and os.getpid() != 1:
+        from shim.subreaper import adopt_orphans
+
+        child.orphans_are_adopted = adopt_orphans()
+    begun.look_at_memory()
+
+
+def _look_at_script(settings: Settings) -> "tuple[str, list[str], executable.TextProblem | None]":
+    """Return the script's path, the command that runs it, and what is wrong with its text.
+
+    All that exec will read is read here, where it can be waited for: in posix_spawn(3) the
+    whole interpreter would wait. It is not left until the script has failed either: by
+    then its file may be gone, or its volume hang.
+    """
+    path = executable.find(settings.script)
     argv = executable.command(path, settings.args, settings.interpreter)
+    problem = executable.text_problem(path)
+    executable.touch_interpreter(path, argv)
+    return path, argv, problem
+
+
+def _spawn(path: str, argv: "list[str]", settings: Settings, environ: "Mapping[str, str]") -> Child:
     try:
         try:
-            return spawn(argv, environ)
+            return _spawn_within_limits(argv, environ)
         except OSError as error:
             if error.errno != errno.ENOEXEC or argv[0] != path:
                 raise
@@ -132,3 +170,36 @@ def _spawn(path: str, settings: Settings, environ: "Mapping[str, str]") -> Child
             return spawn(argv, environ)
     except OSError as error:
         raise executable.StartError(executable.start_failure(error, path, argv)) from error
+
+
+def _spawn_within_limits(argv: "list[str]", environ: "Mapping[str, str]") -> Child:
+    """Start `argv`; the thread that looked at it may count as a process for a moment longer."""
+    until = time.monotonic() + LONGEST_END_OF_A_THREAD
+    while True:
+        try:
+            return spawn(argv, environ)
+        except BlockingIOError:  # EAGAIN
+            if time.monotonic() >= until:
+                raise
+            time.sleep(0.01)
+
+
+def _undo(child: Child) -> None:
+    """End a script that has only just begun, as if it had not."""
+    os.killpg(child.pid, SIGKILL)
+    os.waitid(os.P_PID, child.pid, os.WEXITED)
+    os.close(child.stdout)
+    os.close(child.stderr)
+
+
+def _hang_sentence(begun: Start, hang: Hang) -> str:
+    if hang.stopped_by is not None:
+        return (
+            f"khshim was told to stop by {name(hang.stopped_by)} while the volume of the script"
+            f" {begun.path} did not answer, so the script was not started."
+        )
+    seconds = show(time.monotonic() - begun.budget.started_at)
+    return (
+        f"The script was not started: to open and execute {begun.path} took longer than the"
+        f" {seconds} there were. Does its volume hang, as a network file system can?"
+    )
