@@ -286,6 +286,17 @@ class Cluster:
         )
         return response.status, response.data
 
+    def post_as_unknown_run(self) -> tuple[int, bytes]:
+        url = f"http://{self.address}{PATHS[self.server]}"
+        environ = {"KH_REPORTING_URL": url, "KH_RUN_UUID": str(uuid4())}
+        return self.post(environ, b'{"OK": true, "Errors": []}')
+
+    def give_address(self, name: str) -> None:
+        """Give a check's pod the address that reports come from, by which v2 finds it as well."""
+        pod = self.wait_for_pod(name, is_running)
+        pod["status"]["podIP"] = "127.0.0.1"
+        self.call("PUT", f"{PODS}/{pod['metadata']['name']}/status", pod)
+
     def status_page(self) -> dict[str, tuple[bool, list[str]]]:
         """Return what the status page shows of each check."""
         path = "" if self.server is Server.V2 else "json"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
@@ -79,6 +80,16 @@ def faulty_clusters(start_clusters: StartClusters) -> Iterator[Clusters]:
         yield started
 
 
+@pytest.fixture(scope="session", autouse=True)
+def unknown_runs(clusters: Clusters) -> Iterator[Mapping[Server, Future[tuple[int, bytes]]]]:
+    """The answers to a report of a run that does not exist: v2 looks for it for two minutes."""
+    with ThreadPoolExecutor() as executor:
+        yield {
+            server: executor.submit(cluster.post_as_unknown_run)
+            for server, cluster in clusters.items()
+        }
+
+
 @pytest.fixture
 def cluster(clusters: Clusters, server: Server) -> Cluster:
     return clusters[server]
@@ -87,5 +98,6 @@ def cluster(clusters: Clusters, server: Server) -> Cluster:
 @pytest.fixture
 def faulty_cluster(faulty_clusters: Clusters, server: Server) -> Iterator[Cluster]:
     cluster = faulty_clusters[server]
+    cluster.give_address("faults")
     yield cluster
     cluster.fail()

@@ -11,7 +11,8 @@ import pytest
 from shim.delivery.deliver import deliver_quietly
 from shim.delivery.result import Result
 from shim.kuberhealthy import Endpoint
-from shim.report.build import Editor, Report, failure
+from shim.report.build import Report, failure
+from shim.report.excerpt import Editor
 from shim.report.mask import Masker
 from shim.supervise.capture import ScriptOutput
 from tests.kuberhealthy.cluster import Cluster, label_of

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
+from pathlib import Path
 
 import pytest
 
 from shim.budget import Budget
+from shim.commands.fake_kuberhealthy import GONE_SECONDS, Receiver
 from shim.kuberhealthy import LEAST_RESERVE, Server
-from tests.kuberhealthy.cluster import Cluster, Object, events, exit_code
+from tests.kuberhealthy.cluster import Check, Cluster, Object, events, exit_code
 from tests.kuberhealthy.conftest import Clusters, StartClusters
 from tests.kuberhealthy.scripts import LAST_WORDS, Script
 
@@ -20,6 +23,9 @@ HANGING = [
 ]
 DEAF = Script("deaf", f"trap '' TERM; echo '{LAST_WORDS}' >&2; sleep 1000; sleep 1000", "40s")
 QUICK = Script("quick", "exit 0", "15s")
+# A pod that is there for a while when its time is over, since it ignores SIGTERM.
+LATE = Check("late", ["sh", "-c", "trap '' TERM; while :; do sleep 1; done"], "10s")
+OK = b'{"OK": true, "Errors": []}'
 
 # Seconds before the deadline up to which v2 sees a report and, a second later, the pod's end.
 SEEN_BEFORE_DEADLINE = 6.5
@@ -29,9 +35,23 @@ SLACK = 0.5
 
 @pytest.fixture(scope="module")
 def clusters(start_clusters: StartClusters) -> Iterator[Clusters]:
-    scripts = [*HANGING, DEAF, QUICK]
-    with start_clusters("timeouts", lambda folder: [s.check(folder) for s in scripts]) as started:
+    def make_checks(folder: Path) -> list[Check]:
+        return [*(script.check(folder) for script in [*HANGING, DEAF, QUICK]), LATE]
+
+    with start_clusters("timeouts", make_checks) as started:
         yield started
+
+
+@pytest.mark.case("a report after the deadline")
+def test_a_report_after_the_deadline(cluster: Cluster) -> None:
+    """v3 has forgotten the run; v2 takes the report, in place of its own error."""
+    state = cluster.wait_for_state(LATE.name)
+    assert not state.ok and "timed out" in state.errors[0]
+    expected = 400 if cluster.server is Server.V3 else 200
+    assert cluster.post(cluster.environment(LATE.name), OK)[0] == expected
+    assert cluster.state(LATE.name).ok is (cluster.server is Server.V2)
+    with Receiver(cluster.server, timeout=-GONE_SECONDS) as receiver:
+        assert cluster.post(receiver.environment(), OK)[0] == expected
 
 
 @pytest.mark.case("a script that hangs, at each timeout from 10 s to 60 s")
@@ -85,3 +105,14 @@ def is_seen_in_time(cluster: Cluster, accepted: Object) -> bool:
     this machine is too busy to start or end a pod in time.
     """
     return cluster.server is Server.V3 or accepted["time_left_s"] > SEEN_BEFORE_DEADLINE
+
+
+@pytest.mark.case("a report of an unknown run")
+def test_an_unknown_run(
+    cluster: Cluster, unknown_runs: Mapping[Server, Future[tuple[int, bytes]]]
+) -> None:
+    """v2 looks for it for two minutes, which began with the tests."""
+    assert unknown_runs[cluster.server].result()[0] == 400
+    with Receiver(cluster.server, timeout=60) as receiver:
+        environ = {**receiver.environment(), "KH_RUN_UUID": "unknown"}
+        assert cluster.post(environ, OK)[0] == 400
