@@ -4,7 +4,8 @@ BIN := $(VENV)/bin
 DOCKER ?= docker
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' shim/__init__.py)
 
-.PHONY: help try test quick coverage test-image test-faults fuzz mutants bench audit image lint format docs clean
+.PHONY: help try test quick coverage test-image test-kuberhealthy compatibility \
+    test-faults fuzz mutants bench audit image lint format docs clean
 
 help: ## Show what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -66,6 +67,16 @@ coverage: $(VENV)/.khshim-dev ## Measure branch coverage, also of child processe
 test-image: $(VENV)/.khshim-dev ## Build the image and test it in real containers (as root)
 	tests/image/prepare
 	$(BIN)/python -m pytest tests/image
+
+# KUBERHEALTHY_SOURCE, a path or a URL, says where git finds its source, if not in public.
+SERVERS ?= v3 v2
+test-kuberhealthy: $(VENV)/.khshim-dev ## Build the real Kuberhealthy servers and test against them
+	$(BIN)/python -m tests.kuberhealthy.build $(SERVERS)
+	$(BIN)/python -m pytest -p tests.compatibility --servers "$(SERVERS)" tests/kuberhealthy
+
+compatibility: $(VENV)/.khshim-dev ## The same, and write what came of it into docs/COMPATIBILITY.md
+	$(BIN)/python -m tests.kuberhealthy.build
+	$(BIN)/python -m pytest -p tests.compatibility --compatibility=servers tests/kuberhealthy
 
 test-faults: $(VENV)/.khshim-dev ## Run the thousands: signals at random moments, gibibytes
 	$(BIN)/python -m pytest -s tests/faults

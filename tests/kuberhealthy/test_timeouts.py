@@ -1,0 +1,118 @@
+"""Scripts that are stopped for their deadline, in clusters that do nothing else meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
+from pathlib import Path
+
+import pytest
+
+from shim.budget import Budget
+from shim.commands.fake_kuberhealthy import GONE_SECONDS, Receiver
+from shim.kuberhealthy import LEAST_RESERVE, Server
+from tests.kuberhealthy.cluster import Check, Cluster, Object, events, exit_code
+from tests.kuberhealthy.conftest import Clusters, StartClusters
+from tests.kuberhealthy.scripts import LAST_WORDS, Script
+
+pytestmark = pytest.mark.timeout(150)
+
+HANGING = [
+    Script(f"hanging-{timeout}s", f"echo '{LAST_WORDS}' >&2; exec sleep 1000", f"{timeout}s")
+    for timeout in range(10, 61, 5)
+]
+DEAF = Script("deaf", f"trap '' TERM; echo '{LAST_WORDS}' >&2; sleep 1000; sleep 1000", "40s")
+QUICK = Script("quick", "exit 0", "15s")
+# A pod that is there for a while when its time is over, since it ignores SIGTERM.
+LATE = Check("late", ["sh", "-c", "trap '' TERM; while :; do sleep 1; done"], "10s")
+OK = b'{"OK": true, "Errors": []}'
+
+# Seconds before the deadline up to which v2 sees a report and, a second later, the pod's end.
+SEEN_BEFORE_DEADLINE = 6.5
+# Seconds that the end of a script may take.
+SLACK = 0.5
+
+
+@pytest.fixture(scope="module")
+def clusters(start_clusters: StartClusters) -> Iterator[Clusters]:
+    def make_checks(folder: Path) -> list[Check]:
+        return [*(script.check(folder) for script in [*HANGING, DEAF, QUICK]), LATE]
+
+    with start_clusters("timeouts", make_checks) as started:
+        yield started
+
+
+@pytest.mark.case("a report after the deadline")
+def test_a_report_after_the_deadline(cluster: Cluster) -> None:
+    """v3 has forgotten the run; v2 takes the report, in place of its own error."""
+    state = cluster.wait_for_state(LATE.name)
+    assert not state.ok and "timed out" in state.errors[0]
+    expected = 400 if cluster.server is Server.V3 else 200
+    assert cluster.post(cluster.environment(LATE.name), OK)[0] == expected
+    assert cluster.state(LATE.name).ok is (cluster.server is Server.V2)
+    with Receiver(cluster.server, timeout=-GONE_SECONDS) as receiver:
+        assert cluster.post(receiver.environment(), OK)[0] == expected
+
+
+@pytest.mark.case("a script that hangs, at each timeout from 10 s to 60 s")
+@pytest.mark.parametrize("script", HANGING, ids=lambda script: script.name)
+def test_the_words_of_a_script_that_hangs_are_kept(cluster: Cluster, script: Script) -> None:
+    state = cluster.wait_for_state(script.name)
+    log = log_of(cluster, script)
+    stopped, accepted = event(log, "script_timed_out"), event(log, "report_accepted")
+    if cluster.server is Server.V2:
+        left = stopped["duration_s"] + stopped["time_left_s"]
+        reserve = min(LEAST_RESERVE[Server.V2], left * Budget.MOST_FOR_RESERVE)
+        assert stopped["time_left_s"] > reserve - SLACK, log
+    if is_seen_in_time(cluster, accepted):
+        assert state.errors[0].startswith("Timed out: the script was still running after"), log
+        assert state.errors[1:] == [LAST_WORDS]
+    else:
+        assert not state.ok
+
+
+@pytest.mark.case("a script that hangs and ignores SIGTERM")
+def test_the_words_of_a_script_that_ignores_sigterm_are_kept(cluster: Cluster) -> None:
+    state = cluster.wait_for_state(DEAF.name)
+    assert "It did not end within" in state.errors[0]
+    assert state.errors[1:] == [LAST_WORDS]
+
+
+@pytest.mark.case("a script that passes, with a timeout of 15 s")
+def test_a_short_timeout(cluster: Cluster) -> None:
+    state = cluster.wait_for_state(QUICK.name)
+    log = log_of(cluster, QUICK)
+    assert state.report == (True, []) or not is_seen_in_time(cluster, event(log, "report_accepted"))
+
+
+def log_of(cluster: Cluster, script: Script) -> bytes:
+    pod = cluster.wait_for_end(script.name)
+    log = cluster.pod_log(pod)
+    assert exit_code(pod) == 0, log
+    return log
+
+
+def event(log: bytes, name: str) -> Object:
+    [found] = [event for event in events(log) if event["event"] == name]
+    return found
+
+
+def is_seen_in_time(cluster: Cluster, accepted: Object) -> bool:
+    """Tell whether v2 can have seen a report, and the pod's end, before the deadline.
+
+    It looks every 5 s for either. With 10 s in all it cannot: 5 s are over when it makes
+    the pod, and 5 s later it looks for a report for the first time. Otherwise only where
+    this machine is too busy to start or end a pod in time.
+    """
+    return cluster.server is Server.V3 or accepted["time_left_s"] > SEEN_BEFORE_DEADLINE
+
+
+@pytest.mark.case("a report of an unknown run")
+def test_an_unknown_run(
+    cluster: Cluster, unknown_runs: Mapping[Server, Future[tuple[int, bytes]]]
+) -> None:
+    """v2 looks for it for two minutes, which began with the tests."""
+    assert unknown_runs[cluster.server].result()[0] == 400
+    with Receiver(cluster.server, timeout=60) as receiver:
+        environ = {**receiver.environment(), "KH_RUN_UUID": "unknown"}
+        assert cluster.post(environ, OK)[0] == 400
