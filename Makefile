@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 DOCKER ?= docker
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' shim/__init__.py)
 
-.PHONY: help try test test-image test-faults fuzz bench audit image lint format docs clean
+.PHONY: help try test test-image test-cluster compatibility-cluster test-faults fuzz bench audit image lint format docs clean
 
 help: ## Show what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -41,6 +41,12 @@ test-image: $(VENV)/.khshim-dev ## Build the image and test it in real container
 	tests/image/prepare
 	$(BIN)/python -m pytest tests/image
 
+test-cluster: $(VENV)/.khshim-dev ## Test it in a real Kubernetes under real Kuberhealthy (as root)
+	tests/cluster/run
+
+compatibility-cluster: $(VENV)/.khshim-dev ## Do the same, and write docs/COMPATIBILITY.md
+	tests/cluster/run --compatibility=cluster
+
 test-faults: $(VENV)/.khshim-dev ## Run the thousands: signals at random moments, gibibytes
 	$(BIN)/python -m pytest -s tests/faults
 
@@ -67,7 +73,8 @@ lint: $(VENV)/.khshim-dev ## Check style, types and shell scripts
 	$(BIN)/black --line-length 100 --quiet --check .
 	$(BIN)/flake8
 	$(BIN)/mypy
-	$(BIN)/shellcheck scripts/*.sh examples/*/*.sh examples/*/*/*.sh .ci/run tests/image/prepare
+	$(BIN)/shellcheck scripts/*.sh examples/*/*.sh examples/*/*/*.sh .ci/run tests/image/prepare \
+	    tests/cluster/build tests/cluster/namespaces tests/cluster/run
 
 format: $(VENV)/.khshim-dev ## Lay the code out
 	$(BIN)/isort --quiet .
