@@ -28,7 +28,8 @@ class Measured:
         cases = list(dict.fromkeys(case for case, _ in self._seen))
         columns = sorted({against for _, against in self._seen})
         lines = [
-            f"{self._on}. A pod's creation is known to the second.",
+            f"{self._on}. Reports were accepted so long after the pod's creation, whose time is"
+            " known to the second:",
             "",
             f"| case | {' | '.join(columns)} |",
             f"| --- |{' --- |' * len(columns)}",

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from shim.kuberhealthy import Server
-from tests.cluster.checks import EXAMPLES, generate
+from tests.cluster.checks import EXAMPLES, TIMEOUTS, generate
 from tests.cluster.kuberhealthy import Kuberhealthy, container_state
 from tests.cluster.kubernetes import ClusterError, Resource
 from tests.cluster.site import Site
@@ -34,13 +34,12 @@ class Run(NamedTuple):
         [line] = [line for line in self.log if line["event"] == name]
         return line
 
-    def seconds(self, begin: str, end: str = "report_accepted") -> float:
-        """Return the time between two events; "created" is the pod's creation, a whole second."""
-        since = self.pod["metadata"]["creationTimestamp"]
-        if begin != "created":
-            since = self.event(begin)["timestamp"]
-        times = [time_of(since), time_of(self.event(end)["timestamp"])]
-        return times[1] - times[0]
+    def pace(self) -> str:
+        """Tell when the report was accepted, and how long the server took for it."""
+        accepted = self.event("report_accepted")
+        created = time_of(self.pod["metadata"]["creationTimestamp"])
+        after = time_of(accepted["timestamp"]) - created
+        return f"after {after:.1f} s, answered within {accepted['latency_s']:.2f} s"
 
 
 def time_of(timestamp: str) -> float:
@@ -103,16 +102,19 @@ def test_verdicts(
 ) -> None:
     assert_shown(server, check, patterns)
     run = run_of(server, check)
-    assert run.event("report_accepted")["attempt"] == 1
-    record_property("seen", f"reported {run.seconds('created'):.1f} s after the pod's creation")
+    accepted = run.event("report_accepted")
+    assert accepted["attempt"] == 1
+    seen = run.pace()
+    if check in TIMEOUTS:
+        seen += f", {accepted['time_left_s']:.1f} s before the deadline"
+    record_property("seen", seen)
 
 
 @pytest.mark.case("a script that fails, with quotes, a backslash and an umlaut")
 def test_every_character_arrives(server: Kuberhealthy, record_property: Record) -> None:
     quote = "'" if server.server is Server.V2 else '"'
     assert_shown(server, "failing", [re.escape(f"the price of {quote}Käse{quote} is C:\\\\5")])
-    run = run_of(server, "failing")
-    record_property("seen", f"reported {run.seconds('created'):.1f} s after the pod's creation")
+    record_property("seen", run_of(server, "failing").pace())
 
 
 @pytest.mark.case("`khshim manifest --once`")
@@ -151,7 +153,9 @@ def test_a_pod_that_is_taken_away(
             path = f"/api/v1/namespaces/{server.namespace}/pods/{name}/eviction"
             server.kubectl("create", f"--raw={path}", "--filename=-", stdin=json.dumps(eviction))
         run = Run(pod, events(log.stdout.readlines()))
-    record_property("seen", f"reported {run.seconds('signal_forwarded'):.1f} s after SIGTERM")
+    told, accepted = (run.event(name) for name in ("signal_forwarded", "report_accepted"))
+    seconds = time_of(accepted["timestamp"]) - time_of(told["timestamp"])
+    record_property("seen", f"{seconds:.1f} s after SIGTERM")
     assert_shown(server, check, ["khshim was told to stop by SIGTERM", "counting$"])
 
 
@@ -218,5 +222,5 @@ def test_kuberhealthy_away_when_the_report_is_due(
     last = run.log[-1]
     # v3 begins a run of its own at once, and then does not know the old one any more.
     assert last["event"] in ("report_accepted", "report_refused")
-    record_property("seen", f"{last['event']} at attempt {last['attempt']}, the next run is OK")
+    record_property("seen", f"{last['event']} at attempt {last['attempt']}; the next run is OK")
     assert_shown(server, "lonely", [])
