@@ -159,7 +159,9 @@ class Kubernetes:
                 if accept(seen):
                     process.kill()
                     return seen
-        raise ClusterError(f"{url}: in vain, last {json.dumps(seen)}{self.ended_parts()}")
+        # A check of v2 has no status but a spec.
+        last = json.dumps(seen.get("status", seen.get("spec")))
+        raise ClusterError(f"{url}: in vain, last {last}{self.ended_parts()}")
 
     def ended_parts(self) -> str:
         """Tell which parts have ended, with the last lines of their logs."""

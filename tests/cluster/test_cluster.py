@@ -86,7 +86,7 @@ def assert_shown(server: Kuberhealthy, check: str, patterns: Sequence[str]) -> N
         ),
         pytest.param(
             "hungry",
-            ["The kernel killed .* the memory limit of 64 MiB", "Killed$"],
+            [r"The kernel killed .* the memory limit of \d+ MiB", "Killed$"],
             marks=pytest.mark.case("a program of the script over the memory limit"),
         ),
         pytest.param(
