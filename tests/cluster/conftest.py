@@ -13,11 +13,12 @@ import pytest
 import shim
 from shim.kuberhealthy import Server
 from tests.cluster.checks import DERIVED, KUSTOMIZATION, all_manifests
+from tests.cluster.definitions import definitions
 from tests.cluster.kuberhealthy import HOSTS, Kuberhealthy
 from tests.cluster.kubernetes import Kubernetes
 from tests.cluster.measured import Measured
 from tests.cluster.site import Site
-from tests.kuberhealthy.build import VERSIONS, fetch, kuberhealthy
+from tests.kuberhealthy.build import VERSIONS, kuberhealthy
 from tests.manifests import ROOT
 
 LOGS = ROOT / "build" / "cluster"
@@ -29,14 +30,14 @@ IMAGES = {
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if "KHSHIM_CLUSTER" not in os.environ:
+        raise pytest.UsageError("these tests need namespaces of their own: make test-cluster")
     if config.getoption("--compatibility"):
         config.pluginmanager.register(Measured())
 
 
 @pytest.fixture(scope="session")
 def kubernetes() -> Iterator[Kubernetes]:
-    if "KHSHIM_CLUSTER" not in os.environ:
-        pytest.fail("the cluster's tests need namespaces of their own: make test-cluster")
     LOGS.mkdir(parents=True, exist_ok=True)
     for log in LOGS.iterdir():
         log.unlink()
@@ -75,10 +76,8 @@ def servers(
     """Start both servers and all their checks, which run while the tests ask for one after the other."""
     servers = {}
     for server in Server:
-        source = tmp_path_factory.mktemp("kuberhealthy") / "source"
-        fetch(server, source)
         servers[server] = Kuberhealthy(server, kuberhealthy(server), kubernetes)
-        servers[server].install(source / "deploy" / "helm" / "kuberhealthy" / "crds")
+        servers[server].install(definitions(server))
         servers[server].start()
     for server in Server:
         servers[server].apply(all_manifests(server, tmp_path_factory.mktemp("checks")))
