@@ -3,18 +3,9 @@ from __future__ import annotations
 import pytest
 
 from shim.budget import Budget
-from shim.settings import Settings
-from tests.test_settings import GOOD
+from tests.support.settings import NOW, budget
 
 V2 = {"KH_REPORTING_URL": "http://kh/externalCheckStatus"}
-UNIX_NOW, NOW = 1_700_000_000.0, 500.0
-
-
-def budget(left: float | None, **changes: str) -> Budget:
-    deadline = "" if left is None else str(UNIX_NOW + left)
-    settings = Settings({**GOOD, "KH_CHECK_RUN_DEADLINE": deadline, **changes})
-    assert settings.problems == []
-    return settings.budget(unix_now=UNIX_NOW, started_at=NOW)
 
 
 @pytest.mark.parametrize(

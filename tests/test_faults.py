@@ -20,9 +20,9 @@ from pathlib import Path
 import pytest
 
 from shim import exit_status
-from tests import hung_volume
-from tests.conftest import KHSHIM, Run, Shim, wait_until_gone
-from tests.test_stopping import LISTENER, lines, pid_1
+from tests.support import hung_volume
+from tests.support.khshim import KHSHIM, Run, Shim
+from tests.support.processes import LISTENER, lines, pid_1, wait_until_gone
 
 Write = Callable[..., str]
 MakeShim = Callable[..., Shim]

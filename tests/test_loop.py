@@ -17,8 +17,8 @@ from shim.supervise import loop
 from shim.supervise.loop import Stream, Supervisor
 from shim.supervise.outcome import Ending, Outcome
 from shim.supervise.sink import Sink
-from tests.conftest import wait_until_gone
-from tests.test_settings import GOOD
+from tests.support.processes import wait_until_gone
+from tests.support.settings import GOOD
 
 Write = Callable[..., str]
 # Holds the pipes after the script's end, for as long as it is let.

@@ -21,7 +21,7 @@ from shim.report.clean import clean
 from shim.report.excerpt import Editor
 from shim.report.mask import Masker
 from shim.supervise.capture import ScriptOutput
-from tests.conftest import KHSHIM, Shim
+from tests.support.khshim import KHSHIM, Shim
 
 Write = Callable[..., str]
 SECRET = "hunter2/+ü'x\"y"

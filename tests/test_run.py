@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Shim, is_alive, wait_until_gone
+from tests.support.khshim import Shim
+from tests.support.processes import is_alive, wait_until_gone
 
 Write = Callable[..., str]
 

@@ -4,14 +4,7 @@ import pytest
 
 from shim.kuberhealthy import Server
 from shim.settings import SETTINGS, Setting, Settings, script_environment
-
-GOOD = {
-    "KH_REPORTING_URL": "http://kuberhealthy.kuberhealthy.svc.cluster.local/check",
-    "KH_RUN_UUID": "4a6c63f2-7f52-4d68-9d3a-6c0a2a0e3c4d",
-    "KH_CHECK_RUN_DEADLINE": "1700000000",
-    "KH_POD_NAMESPACE": "monitoring",
-    "SHIM_SCRIPT": "/checks/check.sh",
-}
+from tests.support.settings import GOOD
 
 
 def settings(**changes: str) -> Settings:

@@ -11,7 +11,7 @@ import yaml
 import shim
 from shim.kuberhealthy import Server
 from tests.cluster.kubernetes import NODE
-from tests.manifests import ROOT, load, pod_spec
+from tests.support.manifests import ROOT, load, pod_spec
 
 EXAMPLES = {Server.V2: ROOT / "khcheck.yaml", Server.V3: ROOT / "healthcheck.yaml"}
 KUSTOMIZATION = ROOT / "examples" / "kustomize"

@@ -19,7 +19,7 @@ from tests.cluster.kubernetes import Kubernetes
 from tests.cluster.measured import Measured
 from tests.cluster.site import Site
 from tests.kuberhealthy.build import VERSIONS, kuberhealthy
-from tests.manifests import ROOT
+from tests.support.manifests import ROOT
 
 LOGS = ROOT / "build" / "cluster"
 # An image without a registry in its name, as in the manifests, means this one.
