@@ -4,8 +4,8 @@ BIN := $(VENV)/bin
 DOCKER ?= docker
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' shim/__init__.py)
 
-.PHONY: help try test quick coverage test-image test-kuberhealthy compatibility \
-    test-faults fuzz bench audit image lint format docs clean
+.PHONY: help try test quick coverage test-image test-kuberhealthy compatibility test-cluster \
+    compatibility-cluster test-faults fuzz mutants bench audit image lint format docs clean
 
 help: ## Show what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -78,6 +78,12 @@ compatibility: $(VENV)/.khshim-dev ## The same, and write what came of it into d
 	$(BIN)/python -m tests.kuberhealthy.build
 	$(BIN)/python -m pytest -p tests.compatibility --compatibility=servers tests/kuberhealthy
 
+test-cluster: $(VENV)/.khshim-dev ## Test it in a real Kubernetes under real Kuberhealthy (as root)
+	tests/cluster/run
+
+compatibility-cluster: $(VENV)/.khshim-dev ## Do the same, and write docs/COMPATIBILITY.md
+	tests/cluster/run --compatibility=cluster
+
 test-faults: $(VENV)/.khshim-dev ## Run the thousands: signals at random moments, gibibytes
 	$(BIN)/python -m pytest -s tests/faults
 
@@ -92,6 +98,10 @@ fuzz: $(VENV)/.khshim-dev ## Fuzz the way from a script's bytes to the report
 	    -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -print_final_stats=1 -artifact_prefix=build/
 	@echo "Corpus: $$(ls build/corpus tests/fuzz/corpus | grep -c .) inputs"
 
+MODULES ?=
+mutants: $(VENV)/.khshim-dev ## Change the code a little, over and over: does a test fail each time? (an hour)
+	$(BIN)/python tests/mutants.py $(MODULES)
+
 audit: $(VENV)/.khshim-dev ## Look for known vulnerabilities in what the image installs
 	$(BIN)/pip-audit --strict --disable-pip --require-hashes -r requirements.txt
 
@@ -104,7 +114,8 @@ lint: $(VENV)/.khshim-dev ## Check style, types and shell scripts
 	$(BIN)/black --line-length 100 --quiet --check .
 	$(BIN)/flake8
 	$(BIN)/mypy
-	$(BIN)/shellcheck scripts/*.sh examples/*/*.sh examples/*/*/*.sh .ci/run tests/image/prepare
+	$(BIN)/shellcheck scripts/*.sh examples/*/*.sh examples/*/*/*.sh .ci/run tests/image/prepare \
+	    tests/cluster/build tests/cluster/namespaces tests/cluster/run
 
 format: $(VENV)/.khshim-dev ## Lay the code out
 	$(BIN)/isort --quiet .

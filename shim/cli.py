@@ -11,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from shim.start import Start
+    from shim.start import NotStarted, Started
 
 HELP = """\
 khshim turns any script into a Kuberhealthy check.
@@ -83,23 +83,23 @@ def run(command: "Sequence[str]") -> int:
     # slow (the logger, urllib3) is imported while it runs. What is imported is no
     # garbage: looking for some until all of it is there would cost 5 %.
     gc.disable()
-    begun = None
+    started = None
     try:
         from shim.signals import SignalInbox
 
         inbox = SignalInbox()
         from shim.start import start
 
-        begun = start(os.environ, command, inbox)
+        started = start(os.environ, command, inbox)
         from shim.finish import finish
     except Exception as error:
         # No thread runs yet, and there may be no descriptors left to import what comes now.
         os.closerange(3, 256)
-        return _give_up(error, begun)
+        return _give_up(error, started)
     try:
-        return finish(begun, inbox)
+        return finish(started, inbox)
     except Exception as error:
-        return _give_up(error, begun)
+        return _give_up(error, started)
 
 
 def _help(command: str) -> str:
@@ -110,7 +110,7 @@ def _help(command: str) -> str:
     return run_help()
 
 
-def _give_up(error: Exception, begun: "Start | None") -> int:
+def _give_up(error: Exception, started: "Started | NotStarted | None") -> int:
     from shim.crash import give_up
 
-    return give_up(error, os.environ, begun.child if begun else None)
+    return give_up(error, os.environ, started.child if started else None)

@@ -12,6 +12,10 @@ from collections.abc import Mapping
 from shim import exit_status
 from shim.observe.timestamp import rfc3339
 from shim.spawn import Child
+from shim.supervise.processes import Processes
+
+# Seconds; what outlives SIGKILL is left.
+TIME_TO_KILL = 0.5
 
 
 def describe(error: Exception) -> str:
@@ -24,13 +28,16 @@ def describe(error: Exception) -> str:
     )
 
 
-def kill_group(child: Child | None) -> None:
-    """Kill what was started, if anything was."""
-    if child is not None:
-        try:
-            os.killpg(child.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
+def kill_script(child: Child | None) -> None:
+    """Kill what was started, if anything was, and what it left behind."""
+    if child is None:
+        return
+    processes = Processes(child)
+    processes.kill()
+    until = time.monotonic() + TIME_TO_KILL
+    while processes.reap_others() and time.monotonic() < until:
+        processes.kill_others()
+        time.sleep(0.01)  # nobody is woken by a signal any more
 
 
 def give_up(error: Exception, environ: Mapping[str, str], child: Child | None) -> int:
@@ -38,7 +45,7 @@ def give_up(error: Exception, environ: Mapping[str, str], child: Child | None) -
 
     Depends on as little as it can: what failed may be the logger or an import.
     """
-    kill_group(child)
+    kill_script(child)
     # Nobody takes signals any more, and their pipe's number may soon be a connection's.
     signal.set_wakeup_fd(-1)
     _write("bug", describe(error), "".join(traceback.format_exception(error)))

@@ -192,8 +192,7 @@ class Settings:
         "SHIM_STOP_SIGNAL",
         signals.parse,
         "a signal that can be forwarded, such as SIGINT, SIGRTMIN+3 or 10",
-        "what the script gets in place of SIGTERM, first at its limit; set it as the image's"
-        " `STOPSIGNAL` too",
+        "what the script gets in place of SIGTERM ([below](#what-the-script-gets-and-when-it-ends))",
         default=int(signal.SIGTERM),
         default_words="`SIGTERM`",
     )

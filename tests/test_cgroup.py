@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from shim.cgroup import MemoryCgroup, memory_cgroup
-from tests.conftest import Shim
+from tests.support.khshim import Shim
 
 Write = Callable[..., str]
 V1 = Path("/sys/fs/cgroup/memory")

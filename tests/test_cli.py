@@ -10,7 +10,7 @@ import pytest
 
 from shim import exit_status
 from shim.settings import SETTINGS
-from tests.conftest import KHSHIM, Shim, base_environ
+from tests.support.khshim import KHSHIM, Shim, base_environ
 
 Write = Callable[..., str]
 

@@ -28,7 +28,7 @@ from shim.delivery.worker import Worker
 from shim.kuberhealthy import ANSWER_TIMEOUT, Endpoint
 from shim.metrics_file import MetricsFile
 from shim.observe.metrics import RunMetrics
-from tests.conftest import Shim
+from tests.support.khshim import Shim
 
 Act = Callable[[socket.socket], None]
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"

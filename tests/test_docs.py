@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from docs.generate import NAMES_THE_IMAGE, paths, written
-from tests.manifests import ROOT
+from tests.support.manifests import ROOT
 
 RELIABILITY = (ROOT / "docs" / "RELIABILITY.md").read_text()
 FUNCTIONS = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))

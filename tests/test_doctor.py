@@ -13,7 +13,7 @@ import pytest
 
 from shim.commands.doctor import Finding, _clock, _url_to_look_at, examine
 from shim.kuberhealthy import Endpoint
-from tests.conftest import KHSHIM, Shim, base_environ
+from tests.support.khshim import KHSHIM, Shim, base_environ
 
 Write = Callable[..., str]
 GOOD_SCRIPT = "#!/bin/sh\nexit 0\n"

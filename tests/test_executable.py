@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from shim.executable import StartError, TextProblem, command, find, interpreted, text_problem
-from tests.conftest import Shim
+from tests.support.khshim import Shim
 
 Write = Callable[..., str]
 

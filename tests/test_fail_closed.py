@@ -16,9 +16,9 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.conftest import base_environ
-from tests.manifests import ROOT, load
-from tests.servers import closed_port, raw_server, tls_server, web_server
+from tests.support.khshim import base_environ
+from tests.support.manifests import ROOT, load
+from tests.support.servers import closed_port, raw_server, tls_server, web_server
 
 
 class Check(NamedTuple):

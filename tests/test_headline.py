@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from shim.report.headline import take_headline
-from tests.conftest import Shim
+from tests.support.khshim import Shim
 
 Write = Callable[..., str]
 BEGIN = "Traceback (most recent call last):"

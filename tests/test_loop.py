@@ -17,8 +17,8 @@ from shim.supervise import loop
 from shim.supervise.loop import Stream, Supervisor
 from shim.supervise.outcome import Ending, Outcome
 from shim.supervise.sink import Sink
-from tests.conftest import wait_until_gone
-from tests.test_settings import GOOD
+from tests.support.processes import wait_until_gone
+from tests.support.settings import GOOD
 
 Write = Callable[..., str]
 # Holds the pipes after the script's end, for as long as it is let.
@@ -35,13 +35,18 @@ def inbox() -> Iterator[SignalInbox]:
 
 
 def supervise(
-    child: Child, inbox: SignalInbox, *, timeout: float = 60, started_at: float | None = None
+    child: Child,
+    inbox: SignalInbox,
+    *,
+    timeout: float = 60,
+    started_at: float | None = None,
+    feed: Callable[[bytes], None] = lambda data: None,
 ) -> Outcome:
     now = time.monotonic()
     settings = Settings({**GOOD, "KH_CHECK_RUN_DEADLINE": str(time.time() + timeout)})
     budget = settings.budget(unix_now=time.time(), started_at=started_at or now)
     sink = Sink(2)
-    streams = [Stream(fd, sink, lambda data: None) for fd in (child.stdout, child.stderr)]
+    streams = [Stream(fd, sink, feed) for fd in (child.stdout, child.stderr)]
     return Supervisor(child, streams, inbox, budget, 5.0, signal.SIGTERM, lambda *_: None).run()
 
 
@@ -122,3 +127,24 @@ def test_after_its_sigkill_nothing_is_waited_for(
         assert (outcome.ending, outcome.signal) == (Ending.TIMED_OUT, signal.SIGKILL)
     finally:
         os.kill(int(read), signal.SIGKILL)
+
+
+def test_what_is_left_in_the_pipe_is_taken_within_a_time(
+    python_script: Write, inbox: SignalInbox
+) -> None:
+    path = python_script(
+        "import fcntl, os\n"
+        "fcntl.fcntl(1, fcntl.F_SETPIPE_SZ, 1 << 20)\n"
+        "os.write(1, bytes(1 << 20))\n"
+    )
+    child = spawn([path], {"PATH": "/bin"})
+    wait_until_gone(child.pid)
+    chunks: list[int] = []
+
+    def feed(data: bytes) -> None:
+        chunks.append(len(data))
+        threading.Event().wait(0.2)  # as slow as where there is hardly any CPU time
+
+    started_at = time.monotonic()
+    assert supervise(child, inbox, timeout=3, feed=feed).exit_status == 0
+    assert time.monotonic() - started_at < 1.5 and len(chunks) < 16

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from shim.commands.kubernetes import literal
 from shim.settings import Settings
-from tests.conftest import KHSHIM
-from tests.go_parsers import GoParsers
-from tests.manifests import ROOT, assert_restricted, expand, load, pod_spec, validate
-from tests.test_settings import GOOD
+from tests.support.go_parsers import GoParsers
+from tests.support.khshim import KHSHIM
+from tests.support.manifests import ROOT, assert_restricted, expand, load, pod_spec, validate
+from tests.support.settings import GOOD
 
 Write = Callable[..., str]
 SCRIPT = "#!/bin/sh\n\techo tab\t; echo 'blank at the end' \n\n  echo ümlaut\n"

@@ -21,7 +21,7 @@ from shim.report.clean import clean
 from shim.report.excerpt import Editor
 from shim.report.mask import Masker
 from shim.supervise.capture import ScriptOutput
-from tests.conftest import KHSHIM, Shim
+from tests.support.khshim import KHSHIM, Shim
 
 Write = Callable[..., str]
 SECRET = "hunter2/+ü'x\"y"
@@ -59,6 +59,11 @@ def test_names_that_look_secret(name: str) -> None:
 )
 def test_names_that_do_not(name: str) -> None:
     assert Masker({name: SECRET}, ["DSN"])(SECRET) == SECRET
+
+
+def test_a_path_to_credentials_is_a_secret_where_that_is_asked_for() -> None:
+    path = "/var/secrets/key.json"
+    assert Masker({"MY_CREDENTIALS": path}, ["MY_*"])(path) == "[masked]"
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,6 @@ import time
 import urllib.request
 from collections.abc import Callable
 from contextlib import ExitStack
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,8 +27,9 @@ from shim.observe.script_log import ScriptLines
 from shim.observe.termination_log import summary, write_summary
 from shim.report.build import Report
 from shim.supervise.sink import Sink
-from tests.conftest import Shim
-from tests.manifests import ROOT
+from tests.support.gateway import Gateway
+from tests.support.khshim import Shim
+from tests.support.manifests import ROOT
 
 Write = Callable[..., str]
 README = (ROOT / "README.md").read_text()
@@ -148,35 +148,6 @@ def test_a_termination_log_that_cannot_be_written_is_a_warning(shim: Shim, tmp_p
 
 
 # Metrics
-
-
-class Gateway:
-    """Speaks the Pushgateway's protocol: PUT of the text format to /metrics/job/…"""
-
-    def __init__(self, status: int = 200) -> None:
-        self.pushed: list[tuple[str, str, str]] = []
-        gateway = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_PUT(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"])).decode()
-                gateway.pushed.append((self.path, self.headers["Content-Type"], body))
-                self.send_response(status)
-                self.end_headers()
-
-            def log_message(self, format: str, *args: object) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-
-    def __enter__(self) -> Gateway:
-        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
 
 
 def samples(text: str) -> dict[str, float]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from tests.conftest import KHSHIM, base_environ
+from tests.support.khshim import KHSHIM, base_environ
 
 Write = Callable[..., str]
 COMMANDS = [

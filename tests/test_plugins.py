@@ -12,8 +12,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from shim.observe.perfdata import UNITS, Value, parse
-from tests.conftest import Shim
-from tests.test_observe import Gateway
+from tests.support.gateway import Gateway
+from tests.support.khshim import Shim
 
 Write = Callable[..., str]
 

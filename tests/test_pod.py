@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from shim.commands import pod
-from tests.conftest import KHSHIM, Shim
+from tests.support.khshim import KHSHIM, Shim
 
 Write = Callable[..., str]
 INSTALLED = [str(Path(sys.executable).parent / "khshim")]

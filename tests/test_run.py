@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Shim, is_alive, wait_until_gone
+from tests.support.khshim import Shim
+from tests.support.processes import is_alive, wait_until_gone
 
 Write = Callable[..., str]
 
@@ -374,12 +375,14 @@ def test_a_bug_is_reported_and_nothing_is_left(shim: Shim, script: Write, tmp_pa
         "        def select(self, timeout=None): raise RuntimeError('broken on purpose')\n"
         "    selectors.PollSelector = Broken\n"
     )
-    run = shim.run(script("#!/bin/sh\necho $$\nexec sleep 1000\n"), env={"PYTHONPATH": str(hook)})
+    path = script("#!/bin/sh\nsetsid sleep 1000 &\necho $! > pid\nexec sleep 1000\n")
+    run = shim.run(path, cwd=tmp_path, env={"PYTHONPATH": str(hook)})
     assert run.exit_status == 70
     [error] = run.errors
     assert "khshim itself failed" in error and "broken on purpose" in error
     assert "Traceback" in run.event("bug")["traceback"]
     wait_until_gone(run.event("script_started")["pid"])
+    assert not is_alive(int((tmp_path / "pid").read_text()))
 
 
 def test_a_module_beside_the_script_is_never_imported(

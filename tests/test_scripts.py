@@ -21,8 +21,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from tests.conftest import Shim, base_environ
-from tests.servers import (
+from tests.support.khshim import Shim, base_environ
+from tests.support.servers import (
     closed_port,
     raw_server,
     tcp_server,

@@ -8,8 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.conftest import Shim
-from tests.manifests import ROOT
+from tests.support.khshim import Shim
+from tests.support.manifests import ROOT
 
 # Everything that a run imports before the script is spawned, besides what the bare
 # interpreter has. Each module delays the script: extend the list only for a reason.

@@ -4,14 +4,7 @@ import pytest
 
 from shim.kuberhealthy import Server
 from shim.settings import SETTINGS, Setting, Settings, script_environment
-
-GOOD = {
-    "KH_REPORTING_URL": "http://kuberhealthy.kuberhealthy.svc.cluster.local/check",
-    "KH_RUN_UUID": "4a6c63f2-7f52-4d68-9d3a-6c0a2a0e3c4d",
-    "KH_CHECK_RUN_DEADLINE": "1700000000",
-    "KH_POD_NAMESPACE": "monitoring",
-    "SHIM_SCRIPT": "/checks/check.sh",
-}
+from tests.support.settings import GOOD
 
 
 def settings(**changes: str) -> Settings:
@@ -62,6 +55,8 @@ def test_the_path_tells_the_server(path: str, server: Server, reserve: float) ->
         ("SHIM_TIMEOUT", "1m30s", "timeout", 90),
         ("SHIM_TIMEOUT", "90", "timeout", 90),
         ("SHIM_GRACE_PERIOD", "0", "grace_period", 0),
+        ("SHIM_STOP_SIGNAL", "", "stop_signal", 15),
+        ("SHIM_STOP_SIGNAL", "winch", "stop_signal", 28),
         ("SHIM_REPORT_RESERVE", "500ms", "report_reserve", 0.5),
         ("SHIM_ERRORS_FROM", "BOTH", "errors_from", "both"),
         ("SHIM_OK_EXIT_CODES", "0,1", "ok_exit_codes", {0, 1}),
@@ -208,7 +203,7 @@ VALUES = {
     "SHIM_INTERPRETER": ("bash -eu", "'open"),
     "SHIM_TIMEOUT": ("10s", "0"),
     "SHIM_GRACE_PERIOD": ("1s", "1d"),
-    "SHIM_STOP_SIGNAL": ("INT", "SIGKILL"),
+    "SHIM_STOP_SIGNAL": ("SIGRTMIN+3", "SIGKILL"),
     "SHIM_REPORT_RESERVE": ("3s", "-1s"),
     "SHIM_PRESET": ("nagios", "sensu"),
     "SHIM_ERRORS_FROM": ("both", "stdin"),

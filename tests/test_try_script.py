@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from shim import signals
-from tests.conftest import KHSHIM, base_environ
+from tests.support.khshim import KHSHIM, base_environ
 
 Write = Callable[..., str]
 

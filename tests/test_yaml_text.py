@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from shim.commands.yaml_text import to_yaml
-from tests.go_parsers import GoParsers
+from tests.support.go_parsers import GoParsers
 
 # What some parser takes for something else than the string that it is.
 ODD = """

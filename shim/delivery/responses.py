@@ -136,4 +136,5 @@ def retry_after(value: str, unix_now: float) -> float | None:
 
 
 def _quoted(words: str) -> str:
-    return f": {one_line(words)}" if words else ""
+    line = one_line(words)
+    return f": {line}" if line else ""

@@ -16,9 +16,21 @@ from shim.supervise.capture import CUT_BYTES
 
 # Variables whose values are secrets, by their names.
 SECRET_NAMES = (
-    *("*PASSWORD*", "*PASSWD*", "*PASSPHRASE*", "*_PASS", "*_PWD"),
-    *("*TOKEN*", "*SECRET*", "*_KEY", "*APIKEY*", "*_PAT", "*CREDENTIAL*"),
+    "*PASSWORD*",
+    "*PASSWD*",
+    "*PASSPHRASE*",
+    "*_PASS",
+    "*_PWD",
+    "*TOKEN*",
+    "*SECRET*",
+    "*_KEY",
+    "*APIKEY*",
+    "*_PAT",
 )
+# GOOGLE_APPLICATION_CREDENTIALS and the like may hold a path instead. Base64 can begin
+# with a / too, but has nothing else that a path has.
+CREDENTIAL_NAMES = ("*CREDENTIAL*",)
+PATH = re.compile(r"/.*[^A-Za-z0-9+/=].*")
 # The password in a URL is one too, in any variable. It ends at the last @ of the address;
 # in a list of URLs, or where a / in it should have been escaped, at the first.
 _USER = r"://[^\s/?#:@\[]*:(?![0-9]*[/?#])"
@@ -26,8 +38,6 @@ URL_PASSWORDS = [re.compile(_USER + rest) for rest in (r"([^\s/?#]+)@", r"([^\s@
 # Where a variable is named like this, a URL is looked at that lacks its scheme.
 URL_NAMES = ("*URL*", "*URI*", "*DSN*")
 ANY_PASSWORD = re.compile(r":([^\s:@]+)@")
-# GOOGLE_APPLICATION_CREDENTIALS and the like hold a path. Base64 can begin with a / too.
-PATH = re.compile(r"/.*[^A-Za-z0-9+/=].*")
 # A shorter value would be found in innocent words as well.
 SHORTEST = 6
 MASK = b"[masked]"
@@ -101,7 +111,8 @@ class Masker:
 
     def _secrets(self) -> Iterator[bytes]:
         for name, value in self._environ.items():
-            if _matches(name, self._patterns) and not _is_path(name, value):
+            is_credential = _matches(name, CREDENTIAL_NAMES) and not PATH.fullmatch(value)
+            if is_credential or _matches(name, self._patterns):
                 yield os.fsencode(value).strip()
             patterns = URL_PASSWORDS
             if "://" not in value and _matches(name, URL_NAMES):
@@ -113,10 +124,6 @@ class Masker:
 
 def _matches(name: str, patterns: Iterable[str]) -> bool:
     return any(fnmatchcase(name.upper(), pattern) for pattern in patterns)
-
-
-def _is_path(name: str, value: str) -> bool:
-    return "CREDENTIAL" in name.upper() and PATH.fullmatch(value) is not None
 
 
 def _places(part: bytes, forms: Iterable[bytes]) -> Iterator[tuple[bytes, int]]:

@@ -23,8 +23,11 @@ READ_SIZE = 64 * 1024
 DRAIN_LIMIT = 1024 * 1024
 # poll(2) takes its timeout as an int of milliseconds.
 LONGEST_WAIT = 2_000_000.0
-# A process in an uninterruptible call outlives SIGKILL; the report does not wait for it.
-STUCK_AFTER = 1.0
+# Seconds that the script gets to end after SIGKILL, which a process in an uninterruptible
+# call outlives, and then each step before the report. At most two of them follow one
+# another, so that half of the reserve is left to the delivery.
+STEP_TIMEOUT = 1.0
+SHARE_OF_RESERVE = 1 / 4
 # Seconds that a script's filter, as in `exec 2> >(filter >&2)`, may go on after the script.
 # One in Python that imports logging needed 0.1 s with a core of its own, 0.5 s with a tenth
 # of one, and up to 2 s beside eight busy processes on two cores.
@@ -68,9 +71,9 @@ class Supervisor:
         self._has_ended = False
         # Signals that came when there was no script any more: they are the delivery's.
         self._for_delivery: list[int] = []
-        self._patience = STUCK_AFTER
+        self._step_timeout = STEP_TIMEOUT
         if budget.deadline is not None:
-            self._patience = min(STUCK_AFTER, budget.reserve / 2)
+            self._step_timeout = min(STEP_TIMEOUT, budget.reserve * SHARE_OF_RESERVE)
 
     def run(self) -> Outcome:
         """Return once the script has ended and what it left behind has been killed."""
@@ -92,7 +95,7 @@ class Supervisor:
                 ended_at = time.monotonic()
             self._hear_last_words()
             result = self._end_processes()
-        until = time.monotonic() + self._patience
+        until = time.monotonic() + self._step_timeout
         for stream in self._streams:
             _drain(stream, until)
         if self._for_delivery:
@@ -111,12 +114,12 @@ class Supervisor:
         """Return the seconds until something is due even if nothing happens."""
         at = self._escalation.next_at
         if at is None and self._escalation.killed_at is not None:
-            at = self._escalation.killed_at + self._patience
+            at = self._escalation.killed_at + self._step_timeout
         return LONGEST_WAIT if at is None else max(0.0, min(at - time.monotonic(), LONGEST_WAIT))
 
     def _is_stuck(self) -> bool:
         killed_at = self._escalation.killed_at
-        return killed_at is not None and time.monotonic() >= killed_at + self._patience
+        return killed_at is not None and time.monotonic() >= killed_at + self._step_timeout
 
     def _take_signals(self) -> None:
         for signum in self._inbox.take():
@@ -172,7 +175,7 @@ class Supervisor:
         """
         self._processes.kill()
         result = self._processes.reap_script()
-        until = time.monotonic() + (0.0 if result is None else self._patience)
+        until = time.monotonic() + (0.0 if result is None else self._step_timeout)
         poll = select.poll()
         poll.register(self._inbox.fd, select.POLLIN)
         while self._processes.reap_others() and (left := until - time.monotonic()) > 0:

@@ -17,8 +17,8 @@ import pytest
 import shim
 from shim.commands.fake_kuberhealthy import Receiver
 from shim.kuberhealthy import Server
-from tests.conftest import KHSHIM, NO_CHANGES
-from tests.manifests import ROOT, Resource, expand, load, mount_config_map, pod_spec
+from tests.support.khshim import KHSHIM, NO_CHANGES
+from tests.support.manifests import ROOT, Resource, expand, load, mount_config_map, pod_spec
 
 PODMAN = ["podman", "--storage-driver", "overlay", "--runtime", "/usr/sbin/runc"]
 LIMITS = ["--network=host", "--ulimit=nofile=1024:1024", "--ulimit=nproc=4096:4096"]

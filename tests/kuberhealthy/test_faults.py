@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 import pytest
 
 from shim.kuberhealthy import Server
-from tests.conftest import base_environ
 from tests.kuberhealthy.cluster import CHECKS, Cluster, Object, events
 from tests.kuberhealthy.scripts import Script
+from tests.support.khshim import base_environ
 
 pytestmark = pytest.mark.timeout(100)
 

@@ -11,7 +11,6 @@ import pytest
 
 from shim.exit_status import REFUSED as EXIT_REFUSED
 from shim.kuberhealthy import Server
-from tests.conftest import base_environ
 from tests.kuberhealthy.cluster import (
     JOBS,
     KHSHIM,
@@ -23,6 +22,7 @@ from tests.kuberhealthy.cluster import (
     script_path,
 )
 from tests.kuberhealthy.scripts import AGAIN, DELETED, HOSTILE, LAST_WORDS, PLAIN, Script, says
+from tests.support.khshim import base_environ
 
 pytestmark = pytest.mark.timeout(150)
 

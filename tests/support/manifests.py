@@ -14,7 +14,7 @@ import jsonschema
 import pytest
 import yaml
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 # Beside the project, or beside the folder of its work trees.
 CRDS = [path for folder in ROOT.parents for path in folder.glob("shared/crds/*.yaml")]
 
