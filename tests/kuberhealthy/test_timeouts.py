@@ -34,12 +34,17 @@ SLACK = 0.5
 
 
 @pytest.fixture(scope="module")
-def clusters(start_clusters: StartClusters) -> Iterator[Clusters]:
+def undisturbed_clusters(start_clusters: StartClusters) -> Iterator[Clusters]:
     def make_checks(folder: Path) -> list[Check]:
         return [*(script.check(folder) for script in [*HANGING, DEAF, QUICK]), LATE]
 
     with start_clusters("timeouts", make_checks) as started:
         yield started
+
+
+@pytest.fixture
+def cluster(undisturbed_clusters: Clusters, server: Server) -> Cluster:
+    return undisturbed_clusters[server]
 
 
 @pytest.mark.case("a report after the deadline")
