@@ -1,4 +1,5 @@
-# The base is a build argument, so that another registry or a house image can stand in.
+# The base is a build argument, so that another registry, a house image or the same base by its
+# digest can stand in: --build-arg BASE=python:3.13.9-slim-trixie@sha256:…
 # Debian rather than Alpine: musl resolves names differently under cluster DNS.
 ARG BASE=python:3.13.9-slim-trixie
 
@@ -29,7 +30,15 @@ RUN if [ -n "${PACKAGES}" ]; then \
     fi && \
     if python3 -m pip --version >/dev/null 2>&1; then \
         python3 -m pip uninstall --yes --root-user-action=ignore pip; \
-    fi
+    fi && \
+    # A kubelet asks for the uid below alone, and the runtime looks its group up here: without
+    # an entry it is 0, and the user has no name. /tmp is what a pod of ours can write to.
+    if ! getent passwd 65532 >/dev/null; then \
+        echo 'khshim:x:65532:' >>/etc/group && \
+        echo 'khshim:x:65532:65532:khshim:/tmp:/usr/sbin/nologin' >>/etc/passwd; \
+    fi && \
+    # No check needs the rights of another user.
+    find / -xdev -type f -perm /6000 -exec chmod a-s {} +
 COPY --from=build /opt/khshim /opt/khshim
 # Official Python images come without the standard library's bytecode. One run compiles
 # just what khshim imports, which a run as another user could not keep.

@@ -4,21 +4,38 @@ BIN := $(VENV)/bin
 DOCKER ?= docker
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' shim/__init__.py)
 
-.PHONY: help try test test-image test-cluster compatibility-cluster test-faults fuzz bench audit image lint format docs clean
+.PHONY: help try test quick coverage test-image test-cluster compatibility-cluster test-faults fuzz bench audit image lint \
+    format docs clean
 
 help: ## Show what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
 
-# Installs what each of the two needs, once: khshim alone, or with its development tools.
+# Each stamp says what is installed in the environment: khshim alone, or its tools as well.
+# Another interpreter (make try PYTHON=python3.12) makes the environment anew.
+INSTALL = $(BIN)/python -m pip install --disable-pip-version-check >$(VENV)/pip.log 2>&1
+INSTALL_FAILED = { echo "Packages could not be installed, as $(VENV)/pip.log shows:" \
+    "is the package index in reach? Then run make again." >&2; exit 1; }
+ifneq ($(shell cat $(VENV)/.interpreter 2>/dev/null),$(PYTHON))
+.PHONY: $(VENV)/.khshim
+endif
+
 $(VENV)/.khshim: setup.cfg pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "khshim needs Python 3.10 or newer, and there is no $(PYTHON) here:" \
+	    "install it, or name another one: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
+	    echo "khshim needs Python 3.10 or newer, and $(PYTHON) is $$($(PYTHON) --version):" \
+	    "make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	    echo "$(PYTHON) has no venv module: on Debian and Ubuntu, apt install python3-venv" >&2; exit 1; }
 	@echo "Setting up $(VENV) (once)"
-	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(INSTALL) --editable '.[manifest]' || $(INSTALL_FAILED)
+	@echo $(PYTHON) >$(VENV)/.interpreter
 	@touch $@
 
 $(VENV)/.khshim-dev: $(VENV)/.khshim
 	@echo "Installing the development tools into $(VENV) (once)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,lint]'
+	@$(INSTALL) --editable '.[test,lint]' || $(INSTALL_FAILED)
 	@touch $@
 
 try: $(VENV)/.khshim ## Run three example scripts as Kuberhealthy would
@@ -35,7 +52,17 @@ try: $(VENV)/.khshim ## Run three example scripts as Kuberhealthy would
 	@echo "Now try a script of your own:  $(BIN)/khshim try ./my_script.sh"
 
 test: $(VENV)/.khshim-dev ## Run the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 4
+
+quick: $(VENV)/.khshim-dev ## Run the tests that need no run of khshim, in seconds
+	$(BIN)/python -m pytest --numprocesses 2 -m 'not whole_run'
+
+coverage: $(VENV)/.khshim-dev ## Measure branch coverage, also of child processes
+	@mkdir -p build
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
 
 test-image: $(VENV)/.khshim-dev ## Build the image and test it in real containers (as root)
 	tests/image/prepare
@@ -55,7 +82,7 @@ bench: $(VENV)/.khshim-dev ## Measure khshim beside its peers, and write docs/BE
 
 FUZZ_SECONDS ?= 300
 fuzz: $(VENV)/.khshim-dev ## Fuzz the way from a script's bytes to the report
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[fuzz]'
+	@$(INSTALL) --editable '.[fuzz]' || $(INSTALL_FAILED)
 	@mkdir -p build/corpus
 	$(BIN)/python tests/fuzz/fuzz_report.py build/corpus tests/fuzz/corpus \
 	    -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -print_final_stats=1 -artifact_prefix=build/

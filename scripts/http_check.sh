@@ -5,53 +5,81 @@
 #   EXPECT_STATUS   the status it must answer with          (default: 200)
 #   EXPECT_TEXT     a text its body must contain            (default: none)
 #   MAX_LATENCY_MS  how many milliseconds it may take       (default: no limit)
-#   TIMEOUT         seconds after which to give up on it    (default: 10)
+#   TIMEOUT         whole seconds after which to give up    (default: 10)
 #
-# Needs curl; writes no files. Redirects are not followed: expect their status instead.
+# Needs curl and tr; writes no files. Redirects are not followed: expect their status instead.
+# Ends with 1 where the answer is not as it should be or there is none, with 2 for a wrong value.
 set -u
-export LC_ALL=C
+export LC_ALL=C # where [0-9] matches ten characters, and a body may be of any bytes
 
-URL=${1:-${URL:-}}
-EXPECT_STATUS=${EXPECT_STATUS:-200}
-EXPECT_TEXT=${EXPECT_TEXT:-}
-MAX_LATENCY_MS=${MAX_LATENCY_MS:-}
+fail() {
+    printf '%s\n' "$2" >&2
+    exit "$1"
+}
 
-if [ -z "$URL" ]; then
-    echo "URL is not set: name the URL to check" >&2
-    exit 2
-fi
+[ $# -le 1 ] || fail 2 "$# arguments were given: expected one, the URL"
+an_address="expected an address such as http://web.shop.svc/healthz"
+[ "${1+set}${URL+set}" ] || fail 2 "URL is not set: $an_address"
+URL=${1-${URL-}}
+case $URL in
+    *[[:space:]]*) fail 2 "URL is '$URL': $an_address" ;;
+    http://[!/]* | https://[!/]*) ;;
+    *) fail 2 "URL is '$URL': $an_address" ;;
+esac
+EXPECT_STATUS=${EXPECT_STATUS-200}
+case $EXPECT_STATUS in
+    [1-5][0-9][0-9]) ;;
+    *) fail 2 "EXPECT_STATUS is '$EXPECT_STATUS': expected a status from 100 to 599" ;;
+esac
+[ "${EXPECT_TEXT-unset}" ] || fail 2 "EXPECT_TEXT is '': expected a text, or the variable not to be set"
+case ${MAX_LATENCY_MS-1} in
+    '' | 0* | *[!0-9]* | ???????*)
+        fail 2 "MAX_LATENCY_MS is '$MAX_LATENCY_MS': expected a whole number from 1 to 999999"
+        ;;
+esac
+TIMEOUT=${TIMEOUT-10}
+case $TIMEOUT in # 0 would be no limit to curl
+    '' | 0* | *[!0-9]* | ?????*) fail 2 "TIMEOUT is '$TIMEOUT': expected a whole number from 1 to 9999" ;;
+esac
+for tool in curl tr; do
+    command -v "$tool" >/dev/null || fail 1 "$tool is missing, so $URL could not be fetched"
+done
 
-# The last line is curl's own, so that body and figures come in one answer.
-answer=$(curl -sS --max-time "${TIMEOUT:-10}" -w '\n%{http_code} %{time_total}' -- "$URL" | tr -d '\000')
+# Body, status and time, and curl's exit status, which the pipe would lose: an answer that breaks off
+# has a status too. curl needs a UTF-8 locale for names beyond ASCII, and -g to ask for just one URL.
+answer=$({
+    LC_ALL=C.UTF-8 curl -sSg --max-time "$TIMEOUT" -w '\n%{http_code} %{time_total}' -- "$URL"
+    echo " $?"
+} | tr -d '\000')
 figures=${answer##*
 }
+case $figures in
+    [1-9][0-9][0-9]' '[0-9]*.[0-9]*' 0') ;;
+    *) fail 1 "$URL could not be fetched" ;;
+esac
 body=${answer%
 *}
-status=${figures% *}
+status=${figures%% *}
 seconds=${figures#* }
-
-if [ -z "$figures" ] || [ "$status" = 000 ]; then
-    echo "$URL could not be fetched" >&2
-    exit 1
-fi
+seconds=${seconds% *}
 
 # Without fractions, which sh cannot count: 1.234567 s are 1234567 microseconds.
 milliseconds=$(((${seconds%.*} * 1000000 + 1${seconds#*.} - 1000000) / 1000))
 failed=0
 if [ "$status" != "$EXPECT_STATUS" ]; then
-    echo "$URL answered with status $status, expected $EXPECT_STATUS" >&2
+    printf '%s\n' "$URL answered with status $status, expected $EXPECT_STATUS" >&2
     failed=1
 fi
 case $body in
-    *"$EXPECT_TEXT"*) ;;
+    *"${EXPECT_TEXT-}"*) ;;
     *)
-        echo "$URL answered without the text '$EXPECT_TEXT'" >&2
+        printf '%s\n' "$URL answered without the text '$EXPECT_TEXT'" >&2
         failed=1
         ;;
 esac
-if [ -n "$MAX_LATENCY_MS" ] && [ "$milliseconds" -gt "$MAX_LATENCY_MS" ]; then
-    echo "$URL took $milliseconds ms, allowed are $MAX_LATENCY_MS ms" >&2
+if [ "$milliseconds" -gt "${MAX_LATENCY_MS-$milliseconds}" ]; then
+    printf '%s\n' "$URL took $milliseconds ms, allowed are $MAX_LATENCY_MS ms" >&2
     failed=1
 fi
-echo "$URL answered with status $status in $milliseconds ms"
+printf '%s\n' "$URL answered with status $status in $milliseconds ms"
 exit "$failed"

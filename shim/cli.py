@@ -11,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from shim.start import Start
+    from shim.start import NotStarted, Started
 
 HELP = """\
 khshim turns any script into a Kuberhealthy check.
@@ -46,12 +46,11 @@ def main(argv: "Sequence[str] | None" = None) -> int:
     named = words.pop(0) if words and words[0] in COMMANDS else ""
     command = named or "run"
     option = words[0] if words and words[0].startswith("-") else ""
-    if option in ("-h", "--help"):
-        sys.stdout.write(_run_help() if named == "run" else HELP)
-        return 0
-    if option == "--version":
-        sys.stdout.write(f"khshim {shim.__version__}\n")
-        return 0
+    if option in ("-h", "--help", "--version"):
+        from shim.commands.output import put
+
+        version = f"khshim {shim.__version__}\n"
+        return put(version if option == "--version" else _help(named), 0)
     if command == "try":
         from shim.commands.try_script import main as try_script
 
@@ -67,7 +66,9 @@ def main(argv: "Sequence[str] | None" = None) -> int:
     if option == "--":
         words.pop(0)
     elif option:
-        sys.stderr.write(f"khshim: there is no option {option}; see khshim --help\n")
+        from shim.commands.output import complain
+
+        complain(f"khshim: there is no option {option}; see khshim --help\n")
         return exit_status.WRONG_USAGE
     status = run(words)
     # Without finalization: all is written, and a thread that is left behind in name
@@ -82,32 +83,34 @@ def run(command: "Sequence[str]") -> int:
     # slow (the logger, urllib3) is imported while it runs. What is imported is no
     # garbage: looking for some until all of it is there would cost 5 %.
     gc.disable()
-    begun = None
+    started = None
     try:
         from shim.signals import SignalInbox
 
         inbox = SignalInbox()
         from shim.start import start
 
-        begun = start(os.environ, command, inbox)
+        started = start(os.environ, command, inbox)
         from shim.finish import finish
     except Exception as error:
         # No thread runs yet, and there may be no descriptors left to import what comes now.
         os.closerange(3, 256)
-        return _give_up(error, begun)
+        return _give_up(error, started)
     try:
-        return finish(begun, inbox)
+        return finish(started, inbox)
     except Exception as error:
-        return _give_up(error, begun)
+        return _give_up(error, started)
 
 
-def _run_help() -> str:
+def _help(command: str) -> str:
+    if command != "run":
+        return HELP
     from shim.commands.reference import run_help
 
     return run_help()
 
 
-def _give_up(error: Exception, begun: "Start | None") -> int:
+def _give_up(error: Exception, started: "Started | NotStarted | None") -> int:
     from shim.crash import give_up
 
-    return give_up(error, os.environ, begun.child if begun else None)
+    return give_up(error, os.environ, started.child if started else None)

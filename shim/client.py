@@ -7,12 +7,17 @@ runs, the exit status is the report, and these variables are withheld.
 from __future__ import annotations
 
 import os
+import traceback
 from collections.abc import Iterable
 
 from shim.delivery.result import Result
-from shim.report.build import PASSED, Editor, Report, failure, lines_of
+from shim.report.build import PASSED, Report, failure, lines_of
+from shim.report.excerpt import Editor
 from shim.report.mask import Masker
 from shim.settings import Settings
+
+Error = str | bytes | bytearray | BaseException | None
+ONE_ERROR = (str, bytes, bytearray, BaseException)
 
 
 class ReportError(Exception):
@@ -24,14 +29,24 @@ def report_success() -> None:
     _report(PASSED)
 
 
-def report_failure(errors: Iterable[str | None] | str | None = None) -> None:
+def report_failure(errors: Error | Iterable[Error] = None) -> None:
     """Report that the check failed, with one error or several. Raises ReportError.
 
-    Blank errors are left out, and a generic one stands in where none remains,
-    since Kuberhealthy refuses a failure without a reason. What is too long is cut.
+    An exception is reported by its type and text, and bytes are taken for UTF-8. Blank
+    errors are left out, and a generic one stands in where none remains, since
+    Kuberhealthy refuses a failure without a reason. What is too long is cut.
     """
-    messages = [errors] if isinstance(errors, str) else list(errors or ())
-    _report(["" if message is None else str(message) for message in messages])
+    if isinstance(errors, ONE_ERROR) or not isinstance(errors, Iterable):
+        errors = [errors]
+    _report([_text(error) for error in errors])
+
+
+def _text(error: object) -> str:
+    if isinstance(error, BaseException):
+        return "".join(traceback.format_exception_only(error)).rstrip("\n")
+    if isinstance(error, (bytes, bytearray)):
+        return error.decode("utf-8", "replace")
+    return "" if error is None else str(error)
 
 
 def deadline() -> float | None:

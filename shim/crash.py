@@ -66,7 +66,8 @@ def _write(event: str, message: str, details: str = "") -> None:
 def _report(sentence: str, environ: Mapping[str, str]) -> None:
     # Here and not above: one of these may be what has failed.
     from shim.delivery.deliver import deliver_quietly
-    from shim.report.build import Editor, failure
+    from shim.report.build import failure
+    from shim.report.excerpt import Editor
     from shim.report.mask import Masker
     from shim.settings import Settings
 

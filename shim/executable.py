@@ -4,6 +4,7 @@ import errno
 import os
 import stat
 import sys
+from enum import Enum
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,11 +17,29 @@ FOLDERS = ("/checks", os.path.join(sys.prefix, "share", "khshim", "scripts"))
 # The kernel reads no more of a file to find its interpreter (BINPRM_BUF_SIZE).
 FIRST_LINE_LIMIT = 256
 NAMES_SHOWN = 10
+UTF_8_MARK = b"\xef\xbb\xbf"
+UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
-WINDOWS_LINE_ENDINGS = (
-    "The script has Windows line endings (CRLF), which Unix does not understand:"
-    " save it with LF, for example by dos2unix."
-)
+
+class TextProblem(Enum):
+    """A way in which a script was saved that keeps it from being understood."""
+
+    WINDOWS_LINE_ENDINGS = (
+        "has Windows line endings (CRLF), which Unix does not understand",
+        "save it with LF, for example by dos2unix",
+    )
+    BYTE_ORDER_MARK = (
+        "begins with a byte order mark, so that its first line is not understood",
+        "save it as UTF-8 without one",
+    )
+    UTF_16 = ("is UTF-16 text, which nothing here can run", "save it as UTF-8")
+
+    def __init__(self, found: str, advice: str) -> None:
+        self.found = found
+        self.advice = advice
+
+    def sentence(self, subject: str = "The script") -> str:
+        return f"{subject} {self.found}: {self.advice}."
 
 
 class StartError(Exception):
@@ -63,11 +82,14 @@ def interpreted(path: str, args: "Sequence[str]") -> "list[str]":
     Its `#!` line is read as the kernel reads it (execve(2)): the interpreter, then
     at most one argument, which may hold spaces.
     """
-    first = _first_line(path)
+    head = _head(path)
+    first = _first_line(head)
     if first.startswith(b"#!"):
         words = first[2:].strip(b" \t").split(None, 1)
         if words:
             return [os.fsdecode(word.rstrip(b" \t")) for word in words] + [path, *args]
+    if _is_utf_16(head):
+        raise StartError(TextProblem.UTF_16.sentence(f"The script {path}"))
     if b"\0" in first:
         raise StartError(
             f"The script {path} is a program that this machine cannot execute"
@@ -80,11 +102,23 @@ def interpreted(path: str, args: "Sequence[str]") -> "list[str]":
 
 def interpreter_of(path: str) -> "str | None":
     """Return the interpreter in the `#!` line of an executable, None for a program."""
-    first = _first_line(path)
+    first = _first_line(_head(path))
     if not first.startswith(b"#!"):
         return None if b"\0" in first else "/bin/sh"
     words = first[2:].split(None, 1)
     return os.fsdecode(words[0]) if words else "/bin/sh"
+
+
+def touch_interpreter(path: str, argv: "Sequence[str]") -> None:
+    """Read from the interpreter's file, as exec is about to; what is wrong exec will tell."""
+    interpreter = argv[0] if argv[0] != path else interpreter_of(path)
+    try:
+        if interpreter is not None and "/" in interpreter:
+            fd = os.open(interpreter, os.O_RDONLY | os.O_NONBLOCK)  # a FIFO would wait
+            os.read(fd, 1)
+            os.close(fd)
+    except OSError:
+        pass
 
 
 def start_failure(error: OSError, path: str, argv: "Sequence[str]") -> str:
@@ -94,7 +128,9 @@ def start_failure(error: OSError, path: str, argv: "Sequence[str]") -> str:
     elif error.errno == errno.EAGAIN:
         reason = "the limit on processes is reached (the pod's pids limit, or the user's)."
     elif error.errno == errno.ENOENT:
-        reason = f"{_missing(path, argv)} does not exist here.{_windows_hint(path)}"
+        problem = text_problem(path)
+        hint = f" {problem.sentence()}" if problem else ""
+        reason = f"{_missing(path, argv)} does not exist here.{hint}"
     elif error.errno == errno.EACCES:
         reason = f"{_missing(path, argv)} may not be executed by user {os.geteuid()}."
     else:
@@ -106,7 +142,7 @@ def _missing(path: str, argv: "Sequence[str]") -> str:
     """Return what exec did not find, or could not execute, for a script that exists."""
     if argv[0] != path:
         return f"its interpreter {argv[0]}"
-    first = _first_line(path)
+    first = _first_line(_head(path))
     if first.startswith(b"#!"):
         return f"the interpreter in its first line, {os.fsdecode(first[2:]).strip()},"
     if first.startswith(b"\x7fELF"):
@@ -114,14 +150,42 @@ def _missing(path: str, argv: "Sequence[str]") -> str:
     return path
 
 
-def has_windows_line_endings(path: str) -> bool:
-    """Tell whether the script's lines end in CRLF, which Python takes but no shell does."""
+def text_problem(path: str) -> "TextProblem | None":
+    """Return what is wrong with the way the script was saved, None where nothing is."""
     try:
-        first = _first_line(path)
+        head = _head(path)
     except StartError:
-        return False
-    is_python = path.endswith(".py") or b"python" in first
-    return first.endswith(b"\r") and not is_python
+        return None
+    return text_problem_of(head, path, is_executable=os.access(path, os.X_OK))
+
+
+def text_problem_of(head: bytes, name: str, *, is_executable: bool) -> "TextProblem | None":
+    """Return the same for the file `name` that begins with `head` (FIRST_LINE_LIMIT bytes).
+
+    Python itself takes CRLF and a byte order mark: what stumbles over these is who reads
+    the `#!` line, the kernel or env(1), or the shell that runs what has none.
+    """
+    if _is_utf_16(head):
+        return TextProblem.UTF_16
+    first = _first_line(head)
+    is_python = name.endswith(".py")
+    if first.startswith(b"#!") and not is_executable:
+        words = first[2:].split()
+        is_python = len(words) == 1 and b"python" in words[0]
+    elif first.startswith(b"#!"):
+        is_python = False
+    if is_python:
+        return None
+    if head.startswith(UTF_8_MARK):
+        return TextProblem.BYTE_ORDER_MARK
+    return TextProblem.WINDOWS_LINE_ENDINGS if first.endswith(b"\r") else None
+
+
+def _is_utf_16(head: bytes) -> bool:
+    """Tell whether `head` begins with a mark of UTF-16, or like ASCII characters in it."""
+    if head.startswith(UTF_16_MARKS):
+        return True
+    return len(head) > 1 and any(head[0:8:2]) != any(head[1:8:2])
 
 
 def _look_up(name: str) -> str:
@@ -134,10 +198,14 @@ def _look_up(name: str) -> str:
     return os.path.join(".", name)
 
 
-def _first_line(path: str) -> bytes:
+def _first_line(head: bytes) -> bytes:
+    return head.partition(b"\n")[0]
+
+
+def _head(path: str) -> bytes:
     try:
         with open(path, "rb") as file:
-            return file.read(FIRST_LINE_LIMIT).partition(b"\n")[0]
+            return file.read(FIRST_LINE_LIMIT)
     except OSError as error:
         raise StartError(
             f"The script {path} cannot be read by user {os.geteuid()} ({error.strerror});"
@@ -182,7 +250,3 @@ def _holding(folder: str) -> str:
         return " is empty"
     more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
     return f" holds {', '.join(names[:NAMES_SHOWN])}{more}"
-
-
-def _windows_hint(path: str) -> str:
-    return f" {WINDOWS_LINE_ENDINGS}" if has_windows_line_endings(path) else ""

@@ -20,6 +20,11 @@ REPORT_RESERVE = {Server.V2: 12.0, Server.V3: 2.0}
 # reports up to 5.4 s before the deadline were overwritten (one poll and the pod's end).
 LEAST_RESERVE = {Server.V2: 7.0, Server.V3: 0.0}
 
+# Seconds after which a pod that is being deleted may end without its report being replaced.
+# v2 polls for reports every 5 s, and writes "pod deleted unexpectedly" where it sees the
+# pod's end first; v3 does not look.
+SEEN_AFTER = {Server.V2: 6.0, Server.V3: 0.0}
+
 # Seconds an honest answer may take: v2 looks the pod up for up to 60 s first.
 ANSWER_TIMEOUT = {Server.V2: 65.0, Server.V3: 15.0}
 

@@ -10,12 +10,12 @@ class MetricsFile:
     """A file in memory (memfd_create(2)), since a check may have no place to write.
 
     `path` can be opened by every process of the same user in the pod. Where there can
-    be no such file, `path` is None, `problem` tells why, and nothing is ever written.
+    be no such file, `path` is None and `problem` tells why, and nothing is ever written.
     """
 
     def __init__(self) -> None:
         self.path: str | None = None
-        self.problem = ""
+        self.problem: str | None = None
         try:
             self._fd = os.memfd_create("khshim-metrics", os.MFD_CLOEXEC)
         except OSError as error:

@@ -6,9 +6,9 @@ declarations.
 """
 
 import os
-import stat
+import signal
 
-from shim import durations
+from shim import durations, signals, values
 from shim.budget import Budget
 from shim.kuberhealthy import LEAST_RESERVE, REPORT_RESERVE, Endpoint, Server, server_of
 
@@ -31,15 +31,6 @@ LOG_LEVELS = ("debug", "info", "warning", "error")
 LOG_FORMATS = ("json", "text")
 SCRIPT_LOGS = ("raw", "json")
 PRESETS = ("none", "nagios")
-BOOLEANS = {
-    "true": True,
-    "1": True,
-    "yes": True,
-    "false": False,
-    "0": False,
-    "no": False,
-}
-
 URL = "an http:// or https:// URL"
 DURATION = "a duration such as 90s, 2m or 1m30s"
 BY_KUBERHEALTHY = "by Kuberhealthy"
@@ -54,10 +45,10 @@ class Setting(Typed[T]):
     """One setting: the variable, how it is read, and what a person must know of it.
 
     `parse` raises ValueError for a text that is not as `expected`, which completes the
-    sentence "expected …". `default` is a text as a user would write it, or a function
-    that returns one from the settings declared before this one; without it the value is
-    None, and `parse` is to be `optional`. `meaning` is one line of Markdown, and
-    `default_words` what the documents show where the default is not one fixed text.
+    sentence "expected …". `default` is a value, or a function that returns one from the
+    settings declared before this one; without it the value is None, and `parse` is to be
+    `optional`. `default_words` is what the documents show of it, and `meaning` one line of
+    Markdown. A wrong value is told unless `is_shown` is false, as where it may hold a password.
     """
 
     def __init__(
@@ -66,17 +57,19 @@ class Setting(Typed[T]):
         parse: "Callable[[str], T]",
         expected: str,
         meaning: str,
-        default: "str | Callable[[Settings], str] | None" = None,
-        default_words: str = "",
+        default: "T | Callable[[Settings], T] | None" = None,
+        default_words: str = "–",
         required: bool = False,
+        is_shown: bool = True,
     ) -> None:
         self.name = name
         self.parse = parse
         self.expected = expected
         self.meaning = meaning
         self.default = default
-        self.default_words = default_words or (f"`{default}`" if default else "–")
+        self.default_words = default_words
         self.required = required
+        self.is_shown = is_shown
 
     def __set_name__(self, owner: type, attribute: str) -> None:
         self.attribute = attribute
@@ -106,136 +99,15 @@ class Setting(Typed[T]):
                 settings.problems.append(self._wrong(text))
         elif self.required:
             settings.problems.append(f"{self.name} is not set; expected {self.expected}.")
-        default = self.default(settings) if callable(self.default) else self.default
-        return None if default is None else self.parse(default)
+        return self.default(settings) if callable(self.default) else self.default
 
     def _wrong(self, text: str) -> str:
+        if not self.is_shown:
+            return f"{self.name} is wrong; expected {self.expected}."
         # Never cut here: half of a secret in it could not be masked any more.
         if len(text) <= 80:
             return f'{self.name} is "{text}"; expected {self.expected}.'
         return f'{self.name} is wrong; expected {self.expected}. It is "{text}"'
-
-
-def optional(parse: "Callable[[str], T]") -> "Callable[[str], T | None]":
-    """Return `parse`, typed for a setting that may be None."""
-    return parse
-
-
-def _text(value: str) -> str:
-    return value
-
-
-def _url(value: str) -> str:
-    scheme, separator, rest = value.partition("://")
-    address = rest.partition("/")[0].rpartition("@")[2]
-    host, _, port = address.partition(":")
-    if address.startswith("["):
-        host, bracket, behind = address[1:].partition("]")
-        colon, _, port = behind.partition(":")
-        is_host = bracket != "" and colon == "" and _is_ipv6(host)
-    else:
-        is_host = host != "" and not set("[]") & set(address)
-    is_port = port == "" or (port.isdecimal() and int(port) < 65536)
-    is_http = separator != "" and scheme.lower() in ("http", "https")
-    if not (is_http and is_host and is_port and _is_token(value)):
-        raise ValueError(value)
-    return value
-
-
-def _is_ipv6(host: str) -> bool:
-    """Tell whether `host` can be an IPv6 address; what else is wrong with it DNS will tell."""
-    return host.count(":") >= 2 and set(host.partition("%")[0].lower()) <= set("0123456789abcdef:.")
-
-
-def _token(value: str) -> str:
-    if not _is_token(value):
-        raise ValueError(value)
-    return value
-
-
-def _is_token(value: str) -> bool:
-    """Tell whether `value` can go into an HTTP request as it is."""
-    return value.isascii() and value.isprintable() and " " not in value
-
-
-def _port(value: str) -> int:
-    port = int(value)
-    if not 0 < port < 65536:
-        raise ValueError(value)
-    return port
-
-
-def _finite(value: str) -> float:
-    number = float(value)
-    if number - number != 0:  # inf and nan
-        raise ValueError(value)
-    return number
-
-
-def _positive_duration(value: str) -> float:
-    seconds = durations.parse(value)
-    if seconds <= 0:
-        raise ValueError(value)
-    return seconds
-
-
-def _shell_words(value: str) -> "list[str]":
-    if not value:
-        return []
-    import shlex  # only here: it costs every start 2 ms, and few runs need it
-
-    return shlex.split(value)
-
-
-def _command(value: str) -> "list[str]":
-    words = _shell_words(value)
-    if value and not words:
-        raise ValueError(value)
-    return words
-
-
-def _names(value: str) -> "list[str]":
-    # A comma too many must not turn off the masking of the rest.
-    return [name.strip() for name in value.split(",") if name.strip()]
-
-
-def _one_of(choices: "Sequence[str]") -> "Callable[[str], str]":
-    def parse(value: str) -> str:
-        if value.lower() not in choices:
-            raise ValueError(value)
-        return value.lower()
-
-    return parse
-
-
-def _list(choices: "Sequence[str]") -> str:
-    return f"{', '.join(choices[:-1])} or {choices[-1]}"
-
-
-def _boolean(value: str) -> bool:
-    try:
-        return BOOLEANS[value.lower()]
-    except KeyError:
-        raise ValueError(value) from None
-
-
-def _exit_codes(value: str) -> "frozenset[int]":
-    codes = frozenset(int(code) for code in value.split(","))
-    if not codes <= frozenset(range(256)):
-        raise ValueError(value)
-    return codes
-
-
-def _readable(value: str) -> str:
-    try:
-        fd = os.open(value, os.O_RDONLY | os.O_NONBLOCK)  # a FIFO would wait for its writer
-    except OSError:
-        raise ValueError(value) from None
-    is_file = stat.S_ISREG(os.fstat(fd).st_mode)
-    os.close(fd)
-    if not is_file:
-        raise ValueError(value)
-    return value
 
 
 class Settings:
@@ -250,7 +122,7 @@ class Settings:
 
     reporting_url = Setting(
         "KH_REPORTING_URL",
-        optional(_url),
+        values.optional(values.url),
         URL,
         "where the report goes; the path tells v2 (`/externalCheckStatus`) from v3",
         default_words=BY_KUBERHEALTHY,
@@ -258,7 +130,7 @@ class Settings:
     )
     run_uuid = Setting(
         "KH_RUN_UUID",
-        optional(_token),
+        values.optional(values.token),
         "the run's uuid, as Kuberhealthy sets it",
         "the run's token",
         default_words=BY_KUBERHEALTHY,
@@ -266,21 +138,21 @@ class Settings:
     )
     deadline = Setting(
         "KH_CHECK_RUN_DEADLINE",
-        optional(_finite),
+        values.optional(values.finite),
         "unix seconds, as Kuberhealthy sets them",
         "unix seconds; without it there is no deadline, and 30 s for the delivery",
         default_words=BY_KUBERHEALTHY,
     )
     namespace = Setting(
         "KH_POD_NAMESPACE",
-        optional(_text),
+        values.optional(values.text),
         "the pod's namespace",
         "shown in the log",
         default_words=BY_KUBERHEALTHY,
     )
     script = Setting(
         "SHIM_SCRIPT",
-        _text,
+        values.text,
         "the path of the script to run",
         "the script: a path, or a name in the working directory, in `/checks` or among the"
         " bundled [scripts](scripts)",
@@ -288,22 +160,23 @@ class Settings:
     )
     args = Setting(
         "SHIM_ARGS",
-        _shell_words,
-        "words quoted as in a shell",
+        values.shell_words,
+        "words quoted as in a shell, each quote closed",
         "its arguments, quoted as in a shell",
-        default="",
+        default=lambda settings: [],
+        is_shown=False,
     )
     interpreter = Setting(
         "SHIM_INTERPRETER",
-        _command,
+        values.command,
         "a command such as bash -eu",
         "command to run it with, e.g. `bash -eu`",
-        default="",
+        default=lambda settings: [],
         default_words="from the script",
     )
     timeout = Setting(
         "SHIM_TIMEOUT",
-        optional(_positive_duration),
+        values.optional(values.positive_duration),
         "a duration of more than 0, such as 90s, 2m or 1m30s",
         "a limit of its own, besides the check's deadline",
     )
@@ -312,7 +185,17 @@ class Settings:
         durations.parse,
         DURATION,
         "how long the script may go on after SIGTERM, before SIGKILL",
-        default="5s",
+        default=5.0,
+        default_words="`5s`",
+    )
+    stop_signal = Setting(
+        "SHIM_STOP_SIGNAL",
+        signals.parse,
+        "a signal that can be forwarded, such as SIGINT, SIGRTMIN+3 or 10",
+        "what the script gets in place of SIGTERM, first at its limit; set it as the image's"
+        " `STOPSIGNAL` too",
+        default=int(signal.SIGTERM),
+        default_words="`SIGTERM`",
     )
     report_reserve = Setting(
         "SHIM_REPORT_RESERVE",
@@ -320,52 +203,54 @@ class Settings:
         DURATION,
         "kept free before the deadline for the report; v2 overwrites one in about the last 6 s"
         ' with "timed out", and the rest is a margin',
-        default=lambda settings: f"{REPORT_RESERVE[settings.server]}s",
+        default=lambda settings: REPORT_RESERVE[settings.server],
         default_words="`2s`, on v2 `12s`",
     )
     preset = Setting(
         "SHIM_PRESET",
-        _one_of(PRESETS),
-        _list(PRESETS),
+        values.one_of(PRESETS),
+        values.choices_in_words(PRESETS),
         "`nagios`: errors from stdout, and exit codes 0 and 1 pass, unless set otherwise",
         default="none",
+        default_words="`none`",
     )
     errors_from = Setting(
         "SHIM_ERRORS_FROM",
-        _one_of(ERROR_SOURCES),
-        _list(ERROR_SOURCES),
+        values.one_of(ERROR_SOURCES),
+        values.choices_in_words(ERROR_SOURCES),
         "the stream whose lines become the errors: `stderr`, `stdout` or `both`",
         default=lambda settings: "stdout" if settings.is_plugin else "stderr",
         default_words="`stderr`",
     )
     ok_exit_codes = Setting(
         "SHIM_OK_EXIT_CODES",
-        _exit_codes,
+        values.exit_codes,
         "exit codes from 0 to 255 such as 0,1",
         "exit statuses that pass, e.g. `0,1`",
-        default=lambda settings: "0,1" if settings.is_plugin else "0",
+        default=lambda settings: frozenset({0, 1} if settings.is_plugin else {0}),
         default_words="`0`",
     )
     pass_credentials = Setting(
         "SHIM_PASS_CREDENTIALS",
-        _boolean,
+        values.boolean,
         "true or false",
         "hand `KH_REPORTING_URL` and `KH_RUN_UUID` to the script as well",
-        default="false",
+        default=False,
+        default_words="`false`",
     )
     ca_file = Setting(
         "SHIM_CA_FILE",
-        optional(_readable),
+        values.optional(values.readable_file),
         "a PEM file this user can read",
         "authorities to trust (PEM) for an `https` reporting URL",
         default_words="the system's",
     )
     mask = Setting(
         "SHIM_MASK",
-        _names,
+        values.names,
         "names of variables, separated by commas",
         "more variables whose values are secrets, e.g. `DB_DSN,*_URL` ([Secrets](#secrets))",
-        default="",
+        default=lambda settings: [],
     )
     wait_for_server = Setting(
         "SHIM_WAIT_FOR_SERVER",
@@ -373,60 +258,65 @@ class Settings:
         DURATION,
         "hold the script back until Kuberhealthy can be reached, at most so long"
         " ([Fresh nodes](#fresh-nodes-and-service-meshes))",
-        default="0",
+        default=0.0,
         default_words="off",
     )
     quit_url = Setting(
         "SHIM_QUIT_URL",
-        optional(_url),
+        values.optional(values.url),
         URL,
         "POSTed once at the end, to end a service mesh's sidecar",
     )
     log_level = Setting(
         "SHIM_LOG_LEVEL",
-        _one_of(LOG_LEVELS),
-        _list(LOG_LEVELS),
+        values.one_of(LOG_LEVELS),
+        values.choices_in_words(LOG_LEVELS),
         "`debug`, `info`, `warning` or `error`",
         default="info",
+        default_words="`info`",
     )
     log_format = Setting(
         "SHIM_LOG_FORMAT",
-        _one_of(LOG_FORMATS),
-        _list(LOG_FORMATS),
+        values.one_of(LOG_FORMATS),
+        values.choices_in_words(LOG_FORMATS),
         "`json`, or `text` for people",
         default="json",
+        default_words="`json`",
     )
     log_script = Setting(
         "SHIM_LOG_SCRIPT",
-        _one_of(SCRIPT_LOGS),
-        _list(SCRIPT_LOGS),
+        values.one_of(SCRIPT_LOGS),
+        values.choices_in_words(SCRIPT_LOGS),
         "`raw` passes the script's output on byte for byte, `json` makes each line a JSON object",
         default="raw",
+        default_words="`raw`",
     )
     check_name = Setting(
         "SHIM_CHECK_NAME",
-        optional(_text),
+        values.optional(values.text),
         "the check's name",
-        "the check's name, for the log and the metrics (`khshim manifest` sets it)",
+        "the check's name, for the log and the metrics (`khshim manifest` sets it); the metrics"
+        " fall back to the script's file name",
     )
     termination_log = Setting(
         "SHIM_TERMINATION_LOG",
-        _text,
+        values.text,
         "a path",
         "where a summary goes that `kubectl describe pod` shows; skipped if it is not there",
         default="/dev/termination-log",
+        default_words="`/dev/termination-log`",
     )
     metrics_port = Setting(
         "SHIM_METRICS_PORT",
-        optional(_port),
+        values.optional(values.port),
         "a port from 1 to 65535",
-        "serve `/metrics` on this port while the check runs ([Metrics](#metrics))",
+        "serve on this port what is known while the script runs ([Metrics](#metrics))",
     )
     pushgateway_url = Setting(
         "SHIM_PUSHGATEWAY_URL",
-        optional(_url),
+        values.optional(values.url),
         URL,
-        "push the metrics there after the report",
+        "push the metrics there after the report ([Metrics](#metrics))",
     )
 
     def __init__(self, environ: "Mapping[str, str]", command: "Sequence[str]" = ()) -> None:

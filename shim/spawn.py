@@ -1,23 +1,59 @@
 """Starting the script as the leader of its own session and process group."""
 
 import os
-import signal
+
+from shim.signals import ALL, FIXED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# SIGKILL and SIGSTOP have no disposition to reset (signal(7)).
-RESETTABLE = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
+RESETTABLE = ALL - FIXED
+
+HIGHEST_OOM_SCORE = 1000  # proc(5)
+
+
+class RaisedOomScore:
+    """Makes what is started meanwhile the first that the kernel kills for memory.
+
+    A child inherits its oom_score_adj (proc(5)). Otherwise the largest process is killed,
+    which is khshim where the script's are many small ones. Adding 1000 outweighs all that
+    the limit allows, and what khshim had it may go back to without a privilege.
+    """
+
+    def __enter__(self) -> None:
+        self._own = b""
+        try:
+            self._fd = os.open("/proc/self/oom_score_adj", os.O_RDWR)
+        except OSError:
+            return  # no /proc, or one that cannot be written
+        try:
+            own = os.read(self._fd, 16)
+            os.write(self._fd, b"%d" % min(int(own) + 1000, HIGHEST_OOM_SCORE))
+            self._own = own
+        except OSError:
+            os.close(self._fd)
+
+    def __exit__(self, *_: object) -> None:
+        if self._own:
+            os.write(self._fd, self._own)
+            os.close(self._fd)
 
 
 class Child:
-    """A started script: its pid, also its group's id, and the read ends of its pipes."""
+    """A started script: its pid, also its group's id, and the read ends of its pipes.
 
-    def __init__(self, pid: int, stdout: int, stderr: int) -> None:
+    `is_only_child` tells that this process had no other when it started the script, as it
+    can have where a shell's `exec` made it khshim. `orphans_are_adopted` tells that what
+    the script leaves behind becomes this process's child as well.
+    """
+
+    def __init__(self, pid: int, stdout: int, stderr: int, is_only_child: bool) -> None:
         self.pid = pid
         self.stdout = stdout
         self.stderr = stderr
+        self.is_only_child = is_only_child
+        self.orphans_are_adopted = False
 
 
 def spawn(argv: "list[str]", environ: "Mapping[str, str]") -> Child:
@@ -29,20 +65,22 @@ def spawn(argv: "list[str]", environ: "Mapping[str, str]") -> Child:
     stdout, stdout_writer = os.pipe()
     stderr, stderr_writer = os.pipe()
     stdin = os.open(os.devnull, os.O_RDONLY)
+    is_only_child = not _has_children()
     try:
-        pid = os.posix_spawnp(
-            argv[0],
-            argv,
-            environ,
-            file_actions=[
-                (os.POSIX_SPAWN_DUP2, stdin, 0),
-                (os.POSIX_SPAWN_DUP2, stdout_writer, 1),
-                (os.POSIX_SPAWN_DUP2, stderr_writer, 2),
-            ],
-            setsid=True,
-            setsigmask=(),
-            setsigdef=RESETTABLE,
-        )
+        with RaisedOomScore():
+            pid = os.posix_spawnp(
+                argv[0],
+                argv,
+                environ,
+                file_actions=[
+                    (os.POSIX_SPAWN_DUP2, stdin, 0),
+                    (os.POSIX_SPAWN_DUP2, stdout_writer, 1),
+                    (os.POSIX_SPAWN_DUP2, stderr_writer, 2),
+                ],
+                setsid=True,
+                setsigmask=(),
+                setsigdef=RESETTABLE,
+            )
     except BaseException:
         os.close(stdout)
         os.close(stderr)
@@ -53,4 +91,12 @@ def spawn(argv: "list[str]", environ: "Mapping[str, str]") -> Child:
         os.close(stderr_writer)
     os.set_blocking(stdout, False)
     os.set_blocking(stderr, False)
-    return Child(pid, stdout, stderr)
+    return Child(pid, stdout, stderr, is_only_child)
+
+
+def _has_children() -> bool:
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True

@@ -5,8 +5,6 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-from shim.settings import NAMES
-
 # SequenceMatcher.ratio(): two of eight letters wrong is still taken for a slip.
 LEAST_SIMILARITY = 0.75
 
@@ -15,8 +13,3 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return " Did you mean X?" where a known name is like `name`, else ""."""
     names = difflib.get_close_matches(name, sorted(known), 1, LEAST_SIMILARITY)
     return f" Did you mean {names[0]}?" if names else ""
-
-
-def unknown_setting(name: str) -> str:
-    """Return the sentence on a variable that khshim does not know."""
-    return f"{name} is no setting of khshim and has no effect.{did_you_mean(name, NAMES)}"

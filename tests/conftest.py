@@ -13,13 +13,26 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from shim.commands.fake_kuberhealthy import Receiver, parse_report
 from shim.kuberhealthy import Server
+from tests.go_parsers import GoParsers
+
+# How long an example takes tells how busy the machine is; a test has its own time limit.
+settings.register_profile("khshim", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("khshim")
 
 KHSHIM = [sys.executable, "-m", "shim"]
 MAX_BODY_SIZE = 16 * 1024
 NO_CHANGES: Mapping[str, str] = {}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that run khshim as a process: `make quick` leaves them out."""
+    for item in items:
+        if isinstance(item, pytest.Function) and "make_shim" in item.fixturenames:
+            item.add_marker(pytest.mark.whole_run)
 
 
 class Run(NamedTuple):
@@ -132,6 +145,11 @@ def script(tmp_path: Path) -> Callable[..., str]:
         return str(path)
 
     return write
+
+
+@pytest.fixture(scope="session")
+def go(tmp_path_factory: pytest.TempPathFactory) -> GoParsers:
+    return GoParsers(tmp_path_factory.mktemp("go"))
 
 
 @pytest.fixture

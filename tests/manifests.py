@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +15,8 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parent.parent
-CRDS = ROOT.parent / "shared" / "crds"
+# Beside the project, or beside the folder of its work trees.
+CRDS = [path for folder in ROOT.parents for path in folder.glob("shared/crds/*.yaml")]
 
 Resource = dict[str, Any]
 
@@ -28,22 +32,23 @@ def pod_spec(resource: Resource) -> Resource:
 
 def validate(resource: Resource) -> None:
     """Validate a check against the real schema of its kind, unknown fields included."""
-    if not CRDS.is_dir():
+    if not CRDS:
         pytest.skip("the resource schemas are not there")
-    for path in CRDS.glob("*.yaml"):
-        for crd in yaml.safe_load_all(path.read_text()):
-            if crd.get("kind") != "CustomResourceDefinition":
-                continue
-            group, kind = crd["spec"]["group"], crd["spec"]["names"]["kind"]
-            for version in crd["spec"]["versions"]:
-                if (
-                    resource["kind"] == kind
-                    and resource["apiVersion"] == f"{group}/{version['name']}"
-                ):
+    jsonschema.validate(resource, schemas()[resource["apiVersion"], resource["kind"]])
+
+
+@cache
+def schemas() -> dict[tuple[str, str], Resource]:
+    """Return the schemas of all kinds, by their API version and kind."""
+    found = {}
+    for path in CRDS:
+        for crd in load(path.read_text()):
+            if crd.get("kind") == "CustomResourceDefinition":
+                group, kind = crd["spec"]["group"], crd["spec"]["names"]["kind"]
+                for version in crd["spec"]["versions"]:
                     schema = strict(version["schema"]["openAPIV3Schema"])
-                    jsonschema.validate(resource, schema)
-                    return
-    pytest.fail(f"there is no schema of {resource['apiVersion']} {resource['kind']}")
+                    found[f"{group}/{version['name']}", kind] = schema
+    return found
 
 
 def strict(schema: Resource, *, top: bool = True) -> Resource:
@@ -85,12 +90,34 @@ def assert_restricted(pod: Resource) -> None:
             "projected",
             "downwardAPI",
         }
+    # Nothing else can be written to.
+    [temporary] = [volume["name"] for volume in pod["volumes"] if "emptyDir" in volume]
     for container in pod["containers"]:
+        assert {"name": temporary, "mountPath": "/tmp"} in container["volumeMounts"]
         context = container["securityContext"]
         assert context["allowPrivilegeEscalation"] is False
         assert context["capabilities"] == {"drop": ["ALL"]}
         assert context["readOnlyRootFilesystem"] is True
         assert "privileged" not in context
+
+
+def expand(text: str, variables: Mapping[str, str]) -> str:
+    """Return what the kubelet makes of a text in `args` or in `env`.
+
+    That is k8s.io/kubernetes/third_party/forked/golang/expansion, which takes a byte behind
+    a dollar sign for a character.
+    """
+
+    def replace(match: re.Match[bytes]) -> bytes:
+        escaped, name, other = match.groups()
+        if escaped is not None:
+            return b"$"
+        if name is not None:
+            return variables.get(name.decode(), f"$({name.decode()})").encode()
+        return b"$" + chr(other[0]).encode()
+
+    pattern = rb"\$(?:(\$)|\(([^)]*)\)|(.))"
+    return re.sub(pattern, replace, text.encode(), flags=re.DOTALL).decode("utf-8", "replace")
 
 
 def mount_config_map(data: dict[str, str], folder: Path) -> Path:

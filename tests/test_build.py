@@ -10,17 +10,10 @@ from hypothesis import strategies as st
 
 from shim.commands.fake_kuberhealthy import Request, reply_to
 from shim.kuberhealthy import Endpoint, Server
-from shim.report.build import (
-    MAX_BODY_SIZE,
-    MAX_LINE_LENGTH,
-    MAX_LINES,
-    NOTHING_CAPTURED,
-    PASSED,
-    Editor,
-    Report,
-)
+from shim.report.build import MAX_BODY_SIZE, NOTHING_CAPTURED, PASSED, Report
 from shim.report.build import failure as edited_failure
 from shim.report.build import judge, lines_of
+from shim.report.excerpt import MAX_LINE_LENGTH, MAX_LINES, Editor
 from shim.supervise.capture import Capture, Captured
 from shim.supervise.escalation import StoppedBy
 from shim.supervise.outcome import Ending, Outcome
@@ -101,8 +94,53 @@ def test_head_and_tail_of_many_lines() -> None:
 
 
 def test_64_lines_are_all_shown() -> None:
-    assert len(failure([], Server.V3, of_lines(*[b"x"] * 64)).errors) == 64
-    assert "2 lines are left out" in failure([], Server.V3, of_lines(*[b"x"] * 65)).errors[32]
+    lines = [b"%d" % number for number in range(65)]
+    assert failure([], Server.V3, of_lines(*lines[1:])).errors[::63] == ["1", "64"]
+    errors = failure([], Server.V3, of_lines(*lines)).errors
+    assert errors[31:34] == [
+        "31",
+        "… 2 lines are left out here; the pod's log has everything …",
+        "34",
+    ]
+
+
+def test_one_line_is_left_out_in_the_singular() -> None:
+    lines = [b"%02d" % number + b"x" * 998 for number in range(17)]
+    [marker] = [e for e in failure([], Server.V3, of_lines(*lines)).errors if e.startswith("…")]
+    assert marker == "… 1 line is left out here; the pod's log has everything …"
+
+
+@pytest.mark.parametrize(
+    ("lines", "errors"),
+    [
+        (["a", "a", "b", "a"], ["a (2 times)", "b", "a"]),
+        (["a", "", "a", "\x1b[0ma"], ["a (3 times)"]),
+        (["x" * 1000] * 13, ["x" * 988 + "… (13 times)"]),
+        (["\\" * 1000] * 2, ["\\" * 988 + "… (2 times)"]),
+        (["a"] * 9000, ["a (9,000 times)"]),
+        (["|"] * 2, ["| (2 times)"]),
+    ],
+)
+def test_identical_lines_that_follow_each_other_are_folded(
+    lines: list[str], errors: list[str]
+) -> None:
+    report = failure([], Server.V3, of_lines(*(line.encode() for line in lines)))
+    assert report.errors == errors
+
+
+def test_folded_lines_that_are_left_out_are_counted() -> None:
+    lines = [b"%d" % (number // 3) for number in range(3 * 66)]
+    errors = failure([], Server.V3, of_lines(*lines)).errors
+    assert errors[31] == "31 (3 times)" and errors[33] == "35 (3 times)"
+    assert errors[32].startswith("… 9 lines are left out")
+
+
+def test_folded_lines_around_what_was_dropped_are_counted() -> None:
+    output = Captured([b"a"] * 5 + [b"%d" % n for n in range(90)], 7, 0, [b"b", b"b", b"c"])
+    errors = failure([], Server.V3, output).errors
+    assert errors[0] == "a (5 times)" and errors[-2:] == ["b (2 times)", "c"]
+    assert len(errors) == MAX_LINES
+    assert f"… {7 + 90 - (MAX_LINES - 4)} lines are left out" in errors[-3]
 
 
 def test_large_lines_are_limited_by_the_size_of_the_json() -> None:
@@ -137,7 +175,7 @@ def test_messages_become_a_line_each() -> None:
     assert failure([], Server.V3, lines_of(["a\nb", "", "c\u2028d"])).errors == [
         "a",
         "b",
-        "cd",
+        "c d",
     ]
 
 

@@ -1,9 +1,10 @@
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shim.supervise.capture import END_SIZE, Capture, Captured, WholeLines
+from shim.supervise.capture import CUT_BYTES, END_SIZE, Capture, Captured, WholeLines
 
 
 def capture(*chunks: bytes) -> Captured:
@@ -57,9 +58,10 @@ def test_head_and_tail_are_true_and_the_rest_is_counted(
 def test_one_endless_line() -> None:
     result = capture(b"start ", *[b"x" * 65_536] * 32, b" end\n")
     assert result.one_line_of == len(b"start ") + 32 * 65_536 + len(b" end")
-    assert result.head[0].startswith(b"start xxx")
+    [start] = result.head
+    assert start == b"start " + b"x" * (END_SIZE - 6) + CUT_BYTES
     [end] = result.tail
-    assert result.cut and end.endswith(b"x end")
+    assert end.startswith(CUT_BYTES + b"xxx") and end.endswith(b"x end")
 
 
 def test_an_endless_line_between_others() -> None:
@@ -70,7 +72,7 @@ def test_an_endless_line_between_others() -> None:
 def test_an_endless_last_line() -> None:
     result = capture(b"first\n" + b"y\n" * 100_000, *[b"x" * 60_000] * 20, b" end\n")
     [end] = result.tail
-    assert result.cut and end.endswith(b"x end")
+    assert end.startswith(CUT_BYTES + b"xxx") and end.endswith(b"x end")
     assert result.lines_left_out == 100_000 + 1 - len(result.head)
 
 
@@ -111,4 +113,33 @@ def test_a_long_unfinished_line_does_not_swallow_the_other_streams() -> None:
     stdout, stderr = WholeLines(both.feed), WholeLines(both.feed)
     stdout.feed(b"." * (END_SIZE + 1))
     stderr.feed(b"error\n")
-    assert both.captured().head[-1] == b"error"
+    stdout.feed(b"rest\n")
+    [first, error, rest] = both.captured().head
+    assert first == b"." * (END_SIZE + 1) + CUT_BYTES
+    assert (error, rest) == (b"error", CUT_BYTES + b"rest")
+
+
+def test_a_newline_at_the_cut_begins_no_line() -> None:
+    passed: list[bytes] = []
+    lines = WholeLines(passed.append)
+    lines.feed(b"." * (END_SIZE + 1))
+    lines.feed(b"")
+    lines.feed(b"\n")
+    lines.feed(b"next\n")
+    lines.close()
+    assert passed[1:] == [b"next\n"]
+
+
+@pytest.mark.parametrize(
+    ("line", "kept"),
+    [
+        (b"one\rtwo\rthr", b"one\rtwo"),
+        (b"one\b\b\btw", b"one"),
+        (b"one\b\b\b", b"one"),
+        (b"one\rtwo\b\b\bth", b"one\rtwo"),
+    ],
+)
+def test_what_a_cut_line_is_being_rewritten_with_is_dropped(line: bytes, kept: bytes) -> None:
+    filler = b"x" * (END_SIZE - len(line))
+    [start] = capture(filler + line, b"y" * 3 * END_SIZE).head
+    assert start == filler + kept + CUT_BYTES

@@ -3,12 +3,19 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 import shim
 from shim import ReportError, deadline, report_failure, report_success
 from tests.conftest import MAX_BODY_SIZE, Shim
+
+
+class Unprintable(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
 
 
 @pytest.fixture(autouse=True)
@@ -34,13 +41,40 @@ def test_success(shim: Shim) -> None:
         (iter(["one"]), ["one"]),
         (None, ["The check failed without saying why."]),
         ([None, "one"], ["one"]),
-        ([ValueError("not a string")], ["not a string"]),
+        (b"boom", ["boom"]),
+        (bytearray(b"gr\xc3\xbc\xc3\x9fe \xff"), ["gr\u00fc\u00dfe \ufffd"]),
+        (ValueError("x"), ["ValueError: x"]),
+        (KeyError("x"), ["KeyError: 'x'"]),
+        (TimeoutError(), ["TimeoutError"]),
+        (OSError(2, "No such file", "a"), ["FileNotFoundError: [Errno 2] No such file: 'a'"]),
+        (ValueError("two\nlines"), ["ValueError: two", "lines"]),
+        ([ValueError("x"), b"y", "z", None], ["ValueError: x", "y", "z"]),
+        ((str(number) for number in range(2)), ["0", "1"]),
+        (404, ["404"]),
+        ([404, 1.5], ["404", "1.5"]),
+        (Path("/a"), ["/a"]),
         (["back\\slash"], ["back\\\\slash"]),
     ],
 )
-def test_failure(shim: Shim, errors: list[str] | str, reported: list[str]) -> None:
+def test_failure(shim: Shim, errors: Any, reported: list[str]) -> None:
     report_failure(errors)
     assert shim.receiver.stored == (False, reported)
+
+
+def test_an_exception_without_a_text(shim: Shim) -> None:
+    report_failure(Unprintable())
+    assert shim.receiver.stored is not None
+    [error] = shim.receiver.stored[1]
+    assert error.startswith("tests.test_client.Unprintable: <")
+
+
+def test_in_an_except_clause(shim: Shim) -> None:
+    try:
+        int("x")
+    except ValueError as error:
+        report_failure(error)
+    message = "ValueError: invalid literal for int() with base 10: 'x'"
+    assert shim.receiver.stored == (False, [message])
 
 
 def test_failure_without_an_argument(shim: Shim) -> None:

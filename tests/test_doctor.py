@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from shim.commands.doctor import Finding, _clock, examine
-from tests.conftest import KHSHIM, Shim
+from shim.commands.doctor import Finding, _clock, _url_to_look_at, examine
+from shim.kuberhealthy import Endpoint
+from tests.conftest import KHSHIM, Shim, base_environ
 
 Write = Callable[..., str]
 GOOD_SCRIPT = "#!/bin/sh\nexit 0\n"
@@ -22,12 +23,12 @@ GOOD_SCRIPT = "#!/bin/sh\nexit 0\n"
 def server() -> Iterator[Callable[..., str]]:
     servers = []
 
-    def start(clock: float = 0.0) -> str:
+    def start(clock: float = 0.0, status: int = 405, words: str = "") -> str:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                assert self.path == "/"
-                self.send_response(200)
+                self.send_response(status)
                 self.end_headers()
+                self.wfile.write(words.encode())
 
             def date_time_string(self, timestamp: float | None = None) -> str:
                 return super().date_time_string(time.time() + clock)
@@ -66,7 +67,7 @@ def test_all_is_right(server: Callable[..., str], script: Write) -> None:
         "settings",
         "script",
         "interpreter",
-        "line endings",
+        "text",
         "time",
         "name",
         "server",
@@ -83,7 +84,10 @@ def test_all_is_right(server: Callable[..., str], script: Write) -> None:
         ({}, "", "script"),
         ({}, "#!/no/such/shell\n", "interpreter"),
         ({"SHIM_INTERPRETER": "no-such-shell"}, GOOD_SCRIPT, "interpreter"),
-        ({}, "#!/bin/sh\r\n", "line endings"),
+        ({}, "#!/bin/sh\r\n", "text"),
+        ({}, "#!/usr/bin/env python3\r\n", "text"),
+        ({}, "\ufeff#!/bin/sh\n", "text"),
+        ({}, "#\0!\0/\0b\0", "text"),
         ({"KH_CHECK_RUN_DEADLINE": "1"}, GOOD_SCRIPT, "time"),
         ({"KH_REPORTING_URL": "http://no-such-host.invalid/check"}, GOOD_SCRIPT, "name"),
         ({"KH_REPORTING_URL": "http://127.0.0.1:1/check"}, GOOD_SCRIPT, "server"),
@@ -102,11 +106,87 @@ def test_the_clock(server: Callable[..., str], script: Write, clock: float, wron
     assert bool(finding.advice) is wrong
 
 
-def test_no_report_is_sent(shim: Shim, script: Write) -> None:
+@pytest.mark.parametrize(("server", "status"), [("v2", 200), ("v3", 405)])
+def test_no_report_is_sent(
+    make_shim: Callable[..., Shim], script: Write, server: str, status: int
+) -> None:
+    """Least of all to v2's path, where a GET is a report."""
+    shim = make_shim(server)
     result = doctor(shim.environ, script(GOOD_SCRIPT))
-    assert [request.method for request, _ in shim.receiver.requests] == ["GET"]
+    assert [request[:2] for request, _ in shim.receiver.requests] == [("GET", "/check")]
     assert shim.receiver.stored is None
     assert "ok    name: 127.0.0.1 is 127.0.0.1\n" in result.stdout
+    answers = f"/check answers {status}, as Kuberhealthy {server} does\n"
+    assert answers in result.stdout and result.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("server", "path", "wanted"),
+    [
+        ("v2", "/check", "/externalCheckStatus"),
+        ("v2", "/externalCheckStatus/", "/externalCheckStatus"),
+        ("v2", "/", "/externalCheckStatus"),
+        ("v2", "/metrics", "/externalCheckStatus"),
+        ("v3", "/externalCheckStatus", "/check"),
+        ("v3", "", "/check"),
+        ("v3", "/healthz", "/check"),
+        ("v3", "/check/?x", "/check"),
+    ],
+)
+def test_a_wrong_address(
+    make_shim: Callable[..., Shim], script: Write, server: str, path: str, wanted: str
+) -> None:
+    """The version is what answers, whatever the path of the reporting URL."""
+    shim = make_shim(server)
+    base = shim.receiver.endpoint.url.rpartition("/")[0]
+    environ = {**shim.environ, "KH_REPORTING_URL": base + path}
+    finding = found(environ, script(GOOD_SCRIPT))["server"]
+    assert f"as Kuberhealthy {server} does" in finding.found
+    assert f"must end in {wanted} for it" in finding.advice
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [(200, ""), (200, "<html>OK</html>"), (200, "{}"), (404, ""), (405, "nginx"), (503, "no")],
+)
+def test_what_is_not_kuberhealthy(
+    server: Callable[..., str], script: Write, status: int, words: str
+) -> None:
+    environment = environ(server(status=status, words=words))
+    finding = found(environment, script(GOOD_SCRIPT))["server"]
+    assert f"/check answers {status}, as Kuberhealthy does not" in finding.found
+    assert "Something else may answer" in finding.advice
+
+
+@pytest.mark.parametrize(
+    ("url", "looked_at"),
+    [
+        ("http://kh/check", "http://kh/check"),
+        ("http://kh/externalCheckStatus?x=/y", "http://kh/check"),
+        ("https://kh:8443/base/externalCheckStatus/", "https://kh:8443/base/check"),
+        ("http://[::1]:80/base/other", "http://[::1]:80/check"),
+        ("http://user:word@kh", "http://kh/check"),
+    ],
+)
+def test_where_it_looks(url: str, looked_at: str) -> None:
+    assert _url_to_look_at(Endpoint(url, "x")) == looked_at
+
+
+def test_outside_a_pod(script: Write) -> None:
+    """Nobody is told to set by hand what Kuberhealthy sets."""
+    findings = found(base_environ(), script(GOOD_SCRIPT))
+    assert [finding.what for finding in findings.values() if finding.advice] == ["pod"]
+    assert "kubectl exec" in findings["pod"].advice and "khshim try" in findings["pod"].advice
+    assert not any("KH_" in finding.found + finding.advice for finding in findings.values())
+
+
+@pytest.mark.parametrize("changes", [{"KH_RUN_UUID": ""}, {"KH_REPORTING_URL": "ftp://kh"}])
+def test_what_kuberhealthy_sets(
+    server: Callable[..., str], script: Write, changes: dict[str, str]
+) -> None:
+    finding = found({**environ(server()), **changes}, script(GOOD_SCRIPT))["settings"]
+    assert [*changes][0] in finding.found
+    assert "Kuberhealthy sets it" in finding.advice
 
 
 def doctor(environ: dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:

@@ -10,7 +10,7 @@ from tests.test_budget import NOW, budget
 TERM, KILL = signal.SIGTERM, signal.SIGKILL
 
 
-def drive(escalation: Escalation, until: float = 1e6) -> list[tuple[float, signal.Signals]]:
+def drive(escalation: Escalation, until: float = 1e6) -> list[tuple[float, int]]:
     """Return the signals that fall due, with the seconds after NOW."""
     sent = []
     while (at := escalation.next_at) is not None and at < until:
@@ -45,6 +45,36 @@ def test_a_terminating_signal_starts_the_grace_period(signum: signal.Signals) ->
     escalation.received(signum, NOW + 1)
     assert drive(escalation) == [(6, KILL)]
     assert (escalation.stopped_by, escalation.stop_signal) == (StoppedBy.SIGNAL, signum)
+
+
+@pytest.mark.parametrize(
+    ("received", "sent", "stops"),
+    [
+        (signal.SIGTERM, signal.SIGWINCH, True),
+        (signal.SIGWINCH, signal.SIGWINCH, True),
+        (signal.SIGINT, signal.SIGINT, True),
+        (signal.SIGUSR1, signal.SIGUSR1, False),
+    ],
+)
+def test_a_stop_signal_of_the_scripts_own(received: int, sent: int, stops: bool) -> None:
+    """It stands in for SIGTERM, and a runtime that sends it to khshim means to stop it."""
+    escalation = Escalation(budget(60), 5, signal.SIGWINCH)
+    assert escalation.received(received, NOW + 1) == sent
+    assert escalation.is_to_end(received) is stops
+    if stops:
+        assert (escalation.stopped_by, escalation.stop_signal) == (StoppedBy.SIGNAL, received)
+        assert escalation.sent_signal == sent
+        assert drive(escalation) == [(6, KILL)]
+    else:
+        assert drive(escalation) == [(53, signal.SIGWINCH), (58, KILL)]
+        assert escalation.sent_signal == signal.SIGWINCH
+
+
+def test_after_another_signal_the_limit_still_sends_the_scripts_own() -> None:
+    escalation = Escalation(budget(60), 5, signal.SIGUSR2)
+    escalation.received(signal.SIGINT, NOW + 52)
+    assert drive(escalation) == [(53, signal.SIGUSR2), (57, KILL)]
+    assert escalation.sent_signal == signal.SIGUSR2
 
 
 def test_a_second_one_does_not_prolong_it() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from shim.executable import StartError, command, find, has_windows_line_endings, interpreted
+from shim.executable import StartError, TextProblem, command, find, interpreted, text_problem
 from tests.conftest import Shim
 
 Write = Callable[..., str]
@@ -52,18 +52,94 @@ def test_a_bare_name_is_in_the_working_directory(
     assert find("check.sh") == "./check.sh"
 
 
-def test_windows_line_endings(script: Write) -> None:
-    assert has_windows_line_endings(script("#!/bin/sh\r\nls\r\n"))
-    assert not has_windows_line_endings(script("#!/bin/sh\nls\r\n"))
-    assert not has_windows_line_endings("/no/such/file")
-    # Python takes them.
-    assert not has_windows_line_endings(script("import os\r\n", "check.py"))
-    assert not has_windows_line_endings(script("#!/usr/bin/python3 -s\r\n", "check"))
+CRLF, MARK, UTF_16 = TextProblem
+BOM = b"\xef\xbb\xbf"
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "executable", "not_executable"),
+    [
+        (b"#!/bin/sh\r\nls\r\n", "check.sh", CRLF, CRLF),
+        (b"ls\r\n", "check.sh", CRLF, CRLF),
+        (b"#!/bin/sh\nls\r\n", "check.sh", None, None),
+        (b"#!/bin/sh\r", "check.sh", CRLF, CRLF),
+        # Python takes CRLF. The kernel and env(1) do not.
+        (b"import os\r\n", "check.py", None, None),
+        (b"#!/usr/bin/python3\r\n", "check", CRLF, None),
+        (b"#!/usr/bin/python3\r\n", "check.py", CRLF, None),
+        (b"#!/usr/bin/python3 -s\r\n", "check", CRLF, CRLF),
+        (b"#!/usr/bin/env python3\r\n", "check.py", CRLF, CRLF),
+        (b"#!/bin/sh\r\n", "check.py", CRLF, CRLF),
+        # Nor does the kernel take a mark before the first line: a shell runs the script.
+        (BOM + b"#!/bin/bash\nls\n", "check.sh", MARK, MARK),
+        (BOM + b"#!/bin/bash\r\n", "check.sh", MARK, MARK),
+        (BOM + b"#!/usr/bin/python3\n", "check", MARK, MARK),
+        (BOM + b"#!/usr/bin/python3\n", "check.py", None, None),
+        ("#!/bin/sh\n".encode("utf-16"), "check.sh", UTF_16, UTF_16),
+        ("#!/bin/sh\n".encode("utf-16-le"), "check.sh", UTF_16, UTF_16),
+        ("#!/bin/sh\n".encode("utf-16-be"), "check.py", UTF_16, UTF_16),
+        ("é\n".encode("utf-16-be"), "check.sh", UTF_16, UTF_16),
+        (b"\xfe\xff", "check.sh", UTF_16, UTF_16),
+        (b"x", "check.sh", None, None),
+        (b"", "check.sh", None, None),
+        (b"\0" * 9, "check.sh", None, None),
+        (b"\x7fELF\2\1\1\0\0\0\0", "check", None, None),
+        (b"#!/bin/sh\n" + b"x" * 300 + b"\r\n", "check", None, None),
+    ],
+)
+def test_how_a_script_was_saved(
+    script: Write,
+    text: bytes,
+    name: str,
+    executable: TextProblem | None,
+    not_executable: TextProblem | None,
+) -> None:
+    assert text_problem(script(text, name)) is executable
+    assert text_problem(script(text, name, 0o644)) is not_executable
+
+
+def test_no_script_was_saved() -> None:
+    assert text_problem("/no/such/file") is None
 
 
 def test_a_binary_is_not_given_to_a_shell(script: Write) -> None:
     with pytest.raises(StartError, match="exec format error"):
         interpreted(script(b"\x7fELF\0\0"), [])
+
+
+@pytest.mark.parametrize("mode", [0o755, 0o644], ids=["executable", "not"])
+@pytest.mark.parametrize(
+    ("text", "name", "words"),
+    [
+        (b"#!/usr/bin/env python3\r\nprint(1)\r\n", "check.py", "Windows line endings (CRLF)"),
+        (b"#!/usr/bin/env bash\r\nls\r\n", "check.sh", "Windows line endings (CRLF)"),
+        (b"#!/bin/bash\r\nls -l\r\n", "check.sh", "Windows line endings (CRLF)"),
+        (b"ls -l\r\n", "check.sh", "Windows line endings (CRLF)"),
+        (BOM + b"#!/bin/bash\n[[ a == a ]] || exit 1; exit 3", "check.sh", "a byte order mark"),
+        (BOM + b"#!/usr/bin/python3\nimport os\n", "check", "a byte order mark"),
+        ("#!/bin/bash\nls\n".encode("utf-16"), "check.sh", "UTF-16 text"),
+        ("import os\n".encode("utf-16-le"), "check.py", "UTF-16 text"),
+    ],
+)
+def test_a_script_that_was_saved_wrong(
+    shim: Shim, script: Write, mode: int, text: bytes, name: str, words: str
+) -> None:
+    run = shim.run(script(text, name, mode))
+    assert words in run.errors[0]
+    assert "processor" not in run.errors[0]
+
+
+def test_utf_16_for_an_interpreter_of_ones_own(shim: Shim, script: Write) -> None:
+    path = script("#!/bin/bash\nls\n".encode("utf-16"), "check.sh")
+    run = shim.run(path, env={"SHIM_INTERPRETER": "bash"})
+    assert (
+        run.errors[0] == "The script is UTF-16 text, which nothing here can run: save it as UTF-8."
+    )
+
+
+def test_a_script_that_was_saved_wrong_may_pass(shim: Shim, script: Write) -> None:
+    assert shim.run(script(b"#!/usr/bin/python3\r\nprint(1)\r\n", "check", 0o644)).ok
+    assert shim.run(script(BOM + b"print(1)\n", "check.py")).ok
 
 
 @pytest.mark.parametrize(

@@ -12,17 +12,20 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from shim import exit_status
+from tests import hung_volume
 from tests.conftest import KHSHIM, Run, Shim, wait_until_gone
 from tests.test_stopping import LISTENER, lines, pid_1
 
 Write = Callable[..., str]
 MakeShim = Callable[..., Shim]
+Hang = Callable[[str, str], "subprocess.Popen[bytes]"]
 
 
 # Scripts
@@ -53,7 +56,7 @@ def test_a_thousand_children_that_ignore_sigterm(shim: Shim, python_script: Writ
 @pytest.mark.parametrize("megabytes", [200])
 @pytest.mark.parametrize(
     ("chunk", "shown"),
-    [("x" * 100, 3), ("\\n", 1), ("line\\n", 64), ("\\0\\xff\\n", 64)],
+    [("x" * 100, 3), ("\\n", 1), ("\\0", 1), ("line\\n", 3), ("\\0\\xff\\n", 3)],
 )
 def test_floods(shim: Shim, python_script: Write, megabytes: int, chunk: str, shown: int) -> None:
     path = python_script(
@@ -63,6 +66,34 @@ def test_floods(shim: Shim, python_script: Write, megabytes: int, chunk: str, sh
     )
     run = shim.run(path, stderr=subprocess.DEVNULL)
     assert len(run.errors) in (shown, shown + 1)
+
+
+@pytest.mark.parametrize("filler", ["\\0", "\\x1b[0m"])
+def test_what_cannot_be_read_is_not_called_nothing(
+    shim: Shim, python_script: Write, filler: str
+) -> None:
+    path = python_script(
+        "import os, sys\n"
+        f"for _ in range(320): os.write(2, (b'{filler}' * 65536)[:65536])\n"
+        "sys.exit(1)\n"
+    )
+    assert shim.run(path, stderr=subprocess.DEVNULL).errors == [
+        "The script exited with status 1 and wrote nothing readable to stderr (its first and last"
+        " 64 KiB were looked at; the pod's log has everything)."
+    ]
+
+
+def test_words_behind_what_cannot_be_read(shim: Shim, python_script: Write) -> None:
+    path = python_script(
+        "import os, sys\n"
+        "for _ in range(320): os.write(2, b'\\0' * 65536)\n"
+        "sys.exit('the disk is gone')\n"
+    )
+    assert shim.run(path, stderr=subprocess.DEVNULL).errors == [
+        f"… the middle of this line of {320 * 65536 + 16:,} bytes is left out;"
+        " the pod's log has it all …",
+        "…the disk is gone",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -188,6 +219,102 @@ def test_near_and_far_deadlines(make_shim: MakeShim, seconds: float) -> None:
     assert run.exit_status == 0
 
 
+# Volumes
+
+
+@pytest.fixture
+def hang() -> Iterator[Hang]:
+    """Make a file hang for who opens or executes it, until the returned process ends."""
+    with ExitStack() as stack:
+
+        def start(kind: str, path: str) -> subprocess.Popen[bytes]:
+            command = [sys.executable, hung_volume.__file__, kind, path]
+            process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            stack.enter_context(process)  # which closes its stdin, and so ends it
+            assert process.stdout is not None
+            if process.stdout.readline() != b"ready\n":
+                pytest.skip("needs fanotify's permission events, and root")
+            return process
+
+        yield start
+
+
+def wait_until_asked(volume: subprocess.Popen[bytes]) -> None:
+    assert volume.stdout is not None and volume.stdout.readline() == b"asked\n"
+
+
+@pytest.mark.parametrize("mode", [0o755, 0o644])
+@pytest.mark.parametrize("server", ["v2", "v3"])
+def test_a_hung_volume_is_reported_in_time(
+    make_shim: MakeShim, script: Write, hang: Hang, mode: int, server: str
+) -> None:
+    shim = make_shim(server, timeout=5)
+    path = script("#!/bin/sh\necho started\n", mode=mode)
+    hang("open", path)
+    run = shim.run(path)
+    assert run.stdout == b""
+    [error] = run.errors
+    assert error.startswith(f"The script was not started: to open and execute {path} took longer")
+    assert run.event("report_accepted")["time_left_s"] > 0
+
+
+def test_the_volume_of_the_interpreter_hangs(
+    make_shim: MakeShim, script: Write, hang: Hang, tmp_path: Path
+) -> None:
+    interpreter = tmp_path / "interpreter"
+    shutil.copy("/bin/sh", interpreter)
+    hang("open", str(interpreter))
+    run = make_shim(timeout=5).run(script(f"#!{interpreter}\necho started\n"))
+    assert run.stdout == b""
+    assert "Does its volume hang" in run.errors[0]
+
+
+def test_sigterm_while_the_volume_hangs(shim: Shim, script: Write, hang: Hang) -> None:
+    path = script("#!/bin/sh\necho started\n")
+    volume = hang("open", path)
+    process = shim.start(path)
+    wait_until_asked(volume)
+    process.terminate()
+    run = shim.finish(process)
+    assert run.stdout == b""
+    [error] = run.errors
+    assert error == (
+        f"khshim was told to stop by SIGTERM while the volume of the script {path} did not"
+        " answer, so the script was not started."
+    )
+
+
+def test_a_volume_that_comes_back_in_time_is_no_failure(
+    shim: Shim, script: Write, hang: Hang
+) -> None:
+    path = script("#!/bin/sh\necho started\n")
+    volume = hang("open", path)
+    process = shim.start(path)
+    wait_until_asked(volume)
+    threading.Event().wait(0.2)  # several looks at the clock
+    assert volume.stdin is not None
+    volume.stdin.close()
+    run = shim.finish(process)
+    assert run.ok and run.stdout == b"started\n"
+
+
+def test_a_script_that_exec_brings_too_late_is_not_run(
+    make_shim: MakeShim, python_script: Write, hang: Hang
+) -> None:
+    """posix_spawn(3) waits for exec, and the whole interpreter with it."""
+    shim = make_shim(timeout=6)
+    path = python_script("print('started')")
+    volume = hang("exec", path)
+    process = shim.start(path)
+    wait_until_asked(volume)
+    threading.Event().wait(4.5)  # beyond the moment of its SIGTERM
+    assert volume.stdin is not None
+    volume.stdin.close()
+    run = shim.finish(process)
+    assert run.stdout == b""
+    assert "was not started" in run.errors[0] and "longer than the 4." in run.errors[0]
+
+
 # khshim itself
 
 
@@ -251,6 +378,50 @@ def test_without_threads_no_request_outlives_the_deadline(
     assert -1 < run.event("report_undelivered")["time_left_s"] <= 0.5
 
 
+def test_without_threads_a_name_that_does_not_resolve_is_not_waited_for(
+    make_shim: MakeShim, script: Write, pids_cgroups: None, tmp_path: Path
+) -> None:
+    """The C library's resolver lets no signal interrupt it."""
+    resolv_conf = tmp_path / "resolv.conf"
+    resolv_conf.write_text("nameserver 127.0.0.77\n")
+    bind = f'mount --bind {resolv_conf} /etc/resolv.conf && exec "$@"'
+    prefix = ["unshare", "--mount", "sh", "-c", bind, "sh", *limited_processes(1)]
+    if os.getuid() != 0:
+        pytest.skip("needs root for a resolv.conf of its own")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.77", 53))
+        env = {"KH_REPORTING_URL": "http://kuberhealthy.test/check"}
+        run = make_shim(timeout=4).run(script("#!/bin/sh\nexit 0\n"), env=env, prefix=prefix)
+        assert silent.recv(4096)
+    assert run.exit_status == 69
+    assert -3 < run.event("report_undelivered")["time_left_s"] <= 0.5
+
+
+def test_at_the_limit_on_processes_pid_1_reaps_what_it_has_killed(
+    make_shim: MakeShim, script: Write, pids_cgroups: None
+) -> None:
+    """Until then it counts, and leaves no room for a thread."""
+    path = script(
+        "#!/bin/bash\n"
+        "for n in {1..20}; do (setsid sleep 1000 > /dev/null 2>&1 &) ; done\n"
+        "exit 1\n"
+    )
+    limit = limited_processes(12)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/check"
+        process = make_shim(timeout=10).start(
+            path, env={"KH_REPORTING_URL": url}, prefix=[*pid_1(), *limit]
+        )
+        connection, _ = listener.accept()
+        with connection:
+            assert connection.recv(65536)
+            [group] = Path("/sys/fs/cgroup/pids").glob(f"khshim-test-{os.getpid()}-12")
+            assert int((group / "pids.current").read_text()) <= 2  # khshim and its thread
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            process.communicate()
+    assert process.returncode == 0
+
+
 def test_32_mib_of_memory_are_enough(shim: Shim, script: Write) -> None:
     group = Path("/sys/fs/cgroup/memory")
     if not os.access(group / "cgroup.procs", os.W_OK):
@@ -258,11 +429,11 @@ def test_32_mib_of_memory_are_enough(shim: Shim, script: Write) -> None:
     own = group / f"khshim-test-32-{os.getpid()}"
     own.mkdir()
     (own / "memory.limit_in_bytes").write_text(str(32 * 2**20))
-    path = script("#!/bin/sh\nyes | head -c 100000000 >&2; exit 1\n")
+    path = script("#!/bin/sh\nseq 100000000 | head -c 100000000 >&2; exit 1\n")
     try:
         join = f'echo $$ > {own}/cgroup.procs && exec "$@"'
         run = shim.run(path, prefix=["sh", "-c", join, "sh"], stderr=subprocess.DEVNULL)
-        assert run.errors[0] == "y" and len(run.errors) == 64
+        assert run.errors[0] == "1" and len(run.errors) == 64
     finally:
         own.rmdir()
 

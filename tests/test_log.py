@@ -8,8 +8,25 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from shim.observe.log import Log, open_log
+from shim.observe.events import Event, Subscriber
+from shim.observe.log import open_log
 from shim.supervise.sink import Sink
+
+
+class Said(Event):
+    text = "{reason}"
+    reason: str
+    pid: int | None = None
+    duration_s: float | None = None
+    signal: str | None = None
+
+
+class Shouted(Said):
+    severity = logging.WARNING
+
+
+class Screamed(Said):
+    severity = logging.ERROR
 
 
 class Opened:
@@ -23,7 +40,7 @@ class Opened:
         level: str = "info",
         colour: bool = False,
         **common: object,
-    ) -> Log:
+    ) -> Subscriber:
         return open_log(self._sink, level=level, style=style, colour=colour, **common)
 
     def written(self) -> str:
@@ -40,14 +57,7 @@ def opened() -> Iterator[Opened]:
 
 def test_json(opened: Opened) -> None:
     log = opened.log(namespace="shop", run_uuid=None)
-    log(
-        "script_exited",
-        "Grün — done.",
-        logging.WARNING,
-        duration_s=1.23456,
-        exit_code=3,
-        signal=None,
-    )
+    log(Shouted(reason="Grün — done.", duration_s=1.23456, pid=3, signal=None))
     text = opened.written()
     assert text.endswith("}\n") and "Grün" in text
     line = json.loads(text)
@@ -55,41 +65,41 @@ def test_json(opened: Opened) -> None:
     assert line == {
         "level": "warning",
         "message": "Grün — done.",
-        "event": "script_exited",
+        "event": "shouted",
         "duration_s": 1.235,
-        "exit_code": 3,
+        "pid": 3,
         "namespace": "shop",
     }
 
 
 def test_text(opened: Opened) -> None:
-    opened.log("text")("event", "Two\nlines.", pid=7)
+    opened.log("text")(Said(reason="Two\nlines.", pid=7))
     assert re.fullmatch(
         r"\d\d:\d\d:\d\d\.\d{3} khshim info    Two lines. pid=7\n", opened.written()
     )
 
 
 def test_colour(opened: Opened) -> None:
-    opened.log("text", colour=True)("event", "Message.", logging.ERROR)
+    opened.log("text", colour=True)(Screamed(reason="Message."))
     text = opened.written()
     assert text.startswith("\x1b[31m") and text.endswith("\x1b[0m\n")
 
 
 def test_levels(opened: Opened) -> None:
     log = opened.log("text", "warning")
-    log("event", "quiet")
-    log("event", "loud", logging.WARNING)
+    log(Said(reason="quiet"))
+    log(Shouted(reason="loud"))
     assert "quiet" not in opened.written()
 
 
 @pytest.mark.parametrize("message", ["100% of it %s", "\ud800"])
 def test_any_message_can_be_written(opened: Opened, message: str) -> None:
-    opened.log()("event", message)
-    assert json.loads(opened.written())["event"] == "event"
+    opened.log()(Said(reason=message))
+    assert json.loads(opened.written())["event"] == "said"
 
 
 def test_nothing_global_is_changed(opened: Opened, make: Callable[[], None] | None = None) -> None:
     before = list(logging.getLogger().handlers)
-    opened.log()("event", "message")
+    opened.log()(Said(reason="message"))
     assert logging.getLogger().handlers == before
     assert "khshim" not in logging.Logger.manager.loggerDict

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import os
 import re
@@ -10,10 +9,13 @@ import resource
 import socket
 import subprocess
 import threading
+import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from hypothesis import given
@@ -21,8 +23,7 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from shim.metrics_file import MetricsFile
-from shim.observe.metrics import families
-from shim.observe.perfdata import Value, parse
+from shim.observe.metrics import RunMetrics, families
 from shim.observe.script_log import ScriptLines
 from shim.observe.termination_log import summary, write_summary
 from shim.report.build import Report
@@ -35,34 +36,6 @@ README = (ROOT / "README.md").read_text()
 
 
 # Logs
-
-
-def test_the_readme_has_one_table_of_all_events() -> None:
-    events: set[str] = set()
-    for path in (ROOT / "shim").rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if (
-                isinstance(node, ast.Call)
-                and node.args
-                and isinstance(node.args[0], ast.Constant)
-                and isinstance(node.args[0].value, str)
-            ):
-                function = node.func
-                name = (
-                    function.attr
-                    if isinstance(function, ast.Attribute)
-                    else getattr(function, "id", "")
-                )
-                if name in ("log", "_log", "_write"):
-                    events.add(node.args[0].value)
-            if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                if re.fullmatch(
-                    r"report_(accepted|assumed|refused|undelivered)|script_(exited|timed_out|output)",
-                    node.value,
-                ):
-                    events.add(node.value)
-    rows = re.findall(r"^\| `([a-z_]+)` \|", README, re.MULTILINE)
-    assert sorted(rows) == sorted(events)
 
 
 def test_a_quiet_run_is_three_lines(shim: Shim) -> None:
@@ -105,6 +78,16 @@ def test_every_line_of_the_script_as_json(shim: Shim, script: Write) -> None:
     assert (own["level"], own["msg"], own["stream"]) == ("error", "own", 7)
     # The report is made of the lines themselves.
     assert run.errors[0].startswith('{"level": "error"')
+
+
+def test_all_lines_have_the_same_time_format_and_no_nulls(shim: Shim, script: Write) -> None:
+    path = script("#!/bin/sh\necho plain; echo '{\"a\": 1}'; echo err >&2; exit 1\n")
+    run = shim.run(path, env={"SHIM_LOG_SCRIPT": "json", "KH_POD_NAMESPACE": "UNSET"})
+    lines = [json.loads(line) for line in (run.stdout + run.stderr).splitlines()]
+    assert len(lines) == 6
+    for line in lines:
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", line["timestamp"])
+        assert None not in line.values() and "check" not in line
 
 
 @given(st.lists(st.binary(max_size=30), max_size=20))
@@ -249,6 +232,25 @@ def test_metrics_are_pushed_after_the_report(shim: Shim, script: Write) -> None:
         ), result.stderr  # 3: style, which the script's own may break
 
 
+def test_without_a_name_checks_are_told_apart_by_their_scripts(
+    make_shim: Callable[..., Shim], script: Write
+) -> None:
+    with Gateway() as gateway:
+        for name in ("web.sh", "dns.sh"):
+            env = {"SHIM_PUSHGATEWAY_URL": gateway.url}
+            make_shim().run(script("#!/bin/sh\nexit 0\n", name), env=env)
+    (first, _, body), (second, _, _) = gateway.pushed
+    assert "/check/web.sh" in first and "/check/dns.sh" in second
+    assert 'khshim_ok{check="web.sh",namespace="try"} 1.0' in body
+
+
+def test_a_proxy_is_not_asked_to_push(shim: Shim) -> None:
+    with Gateway() as gateway:
+        proxies = {name: "http://127.0.0.1:1" for name in ("http_proxy", "HTTP_PROXY", "ALL_PROXY")}
+        run = shim.run("/bin/true", env={"SHIM_PUSHGATEWAY_URL": gateway.url, **proxies})
+    assert run.ok and len(gateway.pushed) == 1
+
+
 @pytest.mark.parametrize("line", ["x { , = 1 }", "a{b=", "\\", "é 1 1 1 1"])
 def test_no_line_in_the_metrics_file_changes_the_verdict(
     shim: Shim, script: Write, line: str
@@ -277,23 +279,94 @@ def test_stderr_is_counted_with_errors_from_both(shim: Shim, script: Write) -> N
     assert samples(gateway.pushed[0][2])["khshim_stderr_lines"] == 1
 
 
-def test_metrics_are_served_while_it_runs(shim: Shim, script: Write) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    fifo = script("", "fifo-name") + ".fifo"
-    os.mkfifo(fifo)
-    path = script(f"#!/bin/sh\necho 'queue 5' > $SHIM_METRICS_FILE\necho ready; cat {fifo}\n")
-    process = shim.start(path, env={"SHIM_METRICS_PORT": str(port)})
-    assert process.stdout is not None and process.stdout.readline() == b"ready\n"
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
-        found = samples(answer.read().decode())
-    with open(fifo, "w"):
-        pass
-    run = shim.finish(process)
-    assert run.ok
+class Served(NamedTuple):
+    """A run that serves metrics on `port`, with a script that waits for a line in `fifo`."""
+
+    process: subprocess.Popen[bytes]
+    port: int
+    fifo: Path
+
+    def scrape(self) -> dict[str, float]:
+        url = f"http://127.0.0.1:{self.port}/metrics"
+        with urllib.request.urlopen(url, timeout=20) as answer:
+            return samples(answer.read().decode())
+
+    def end_script(self) -> None:
+        self.fifo.write_text("end\n")
+
+
+@pytest.fixture
+def serve_metrics(shim: Shim, script: Write, tmp_path: Path) -> Callable[..., Served]:
+    def serve(*prefix: str) -> Served:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            port = listener.getsockname()[1]
+        fifo = tmp_path / "fifo"
+        os.mkfifo(fifo)
+        path = script(
+            f"#!/bin/sh\necho 'queue 5' > $SHIM_METRICS_FILE\necho ready; read x < {fifo}\n"
+        )
+        process = shim.start(path, env={"SHIM_METRICS_PORT": str(port)}, prefix=prefix)
+        assert process.stdout is not None and process.stdout.readline() == b"ready\n"
+        return Served(process, port, fifo)
+
+    return serve
+
+
+def test_metrics_are_served_while_it_runs(shim: Shim, serve_metrics: Callable[..., Served]) -> None:
+    served = serve_metrics()
+    found = served.scrape()
+    served.end_script()
+    assert shim.finish(served.process).ok
     assert found["queue"] == 5
     assert found["khshim_script_start_time_seconds"] > 1_700_000_000
     assert "khshim_ok" not in found
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /metrics HTTP/1.1\r\nX: "])
+def test_idle_connections_take_nothing_from_the_report(
+    shim: Shim, serve_metrics: Callable[..., Served], sent: bytes
+) -> None:
+    """They were accepted without a limit: no descriptor, or no memory, was left to report."""
+    served = serve_metrics("prlimit", "--nofile=64")
+    with ExitStack() as stack:
+        refused = 0
+        for _ in range(150):
+            connection = stack.enter_context(socket.socket())
+            connection.settimeout(0.1)
+            try:
+                connection.connect(("127.0.0.1", served.port))
+                connection.send(sent)
+            except TimeoutError:
+                refused += 1
+                if refused == 10:
+                    break
+        served.end_script()
+        run = shim.finish(served.process)
+    assert run.ok and run.exit_status == 0
+    assert "report_attempt" not in [line["event"] for line in run.log]
+
+
+def test_idle_connections_do_not_keep_the_metrics(
+    shim: Shim, serve_metrics: Callable[..., Served]
+) -> None:
+    served = serve_metrics()
+    with ExitStack() as stack:
+        for _ in range(3):
+            stack.enter_context(socket.create_connection(("127.0.0.1", served.port)))
+        assert served.scrape()["queue"] == 5
+    served.end_script()
+    assert shim.finish(served.process).ok
+
+
+def test_a_client_that_resets_is_no_news(shim: Shim, serve_metrics: Callable[..., Served]) -> None:
+    served = serve_metrics()
+    with socket.create_connection(("127.0.0.1", served.port)) as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        connection.sendall(b"GET /metrics HTTP/1.1\r\n")
+    assert served.scrape()["queue"] == 5
+    served.end_script()
+    run = shim.finish(served.process)
+    assert b"Traceback" not in run.stderr and len(run.log) == 3
 
 
 def test_no_dns_is_asked_to_serve_metrics(
@@ -326,7 +399,28 @@ def test_no_file_for_metrics_of_the_scripts_own() -> None:
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     assert (file.path, file.text()) == (None, "")
-    assert "Too many open files" in file.problem
+    assert file.problem is not None and "Too many open files" in file.problem
+
+
+def test_a_server_without_descriptors_does_not_spin() -> None:
+    metrics = RunMetrics({}, MetricsFile())
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    assert metrics.serve(port) is None
+    client = socket.socket()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1, hard))
+    try:
+        client.connect(("127.0.0.1", port))
+        used = time.process_time()
+        threading.Event().wait(0.5)
+        used = time.process_time() - used
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert used < 0.2
+    client.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+    assert client.recv(100).startswith(b"HTTP/1.0 200 ")
+    client.close()
 
 
 @pytest.mark.parametrize("kind", ["refused", "error", "hangs"])
@@ -371,97 +465,6 @@ def test_any_text_in_the_metrics_file_is_survived(text: str) -> None:
     assert all(line.number >= 1 for line in bad)
 
 
-# Nagios plugins
-
-
-@pytest.mark.parametrize(
-    ("output", "values"),
-    [
-        ("OK - fine", []),
-        ("OK | time=0.25s;1;2;0;10", [Value("time", "seconds", 0.25)]),
-        ("OK |'a b'=5% x=-1.5ms;;", [Value("a b", "ratio", 0.05), Value("x", "seconds", -0.0015)]),
-        (
-            "OK | /=2KB;3;4 'it''s'=2c",
-            [Value("/", "bytes", 2000), Value("it's", "total", 2)],
-        ),
-        ("OK | a=1\nlong | b=2\nc=3", [Value("a", "", 1), Value("b", "", 2), Value("c", "", 3)]),
-        ("OK | a=U b=1,5s c=", [Value("b", "seconds", 1.5)]),
-        (f"OK | {'a' * 120_000} b=1", [Value("b", "", 1)]),
-    ],
-    ids=lambda value: None if isinstance(value, list) else value[:40],
-)
-@pytest.mark.timeout(10)
-def test_performance_data(output: str, values: list[Value]) -> None:
-    assert parse(output.encode().split(b"\n")) == values
-
-
-PLUGINS = Path("/usr/lib/nagios/plugins")
-
-
-@pytest.fixture
-def plugins() -> Path:
-    if not (PLUGINS / "check_tcp").exists():
-        pytest.skip("needs Debian's monitoring-plugins-basic")
-    return PLUGINS
-
-
-@pytest.fixture
-def web() -> Iterator[int]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200 if self.path == "/" else 500)
-            self.end_headers()
-
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-    yield server.server_address[1]
-    server.shutdown()
-    server.server_close()
-
-
-@pytest.mark.parametrize(
-    ("plugin", "args", "errors"),
-    [
-        ("check_http", "-I 127.0.0.1 -p {port} -u /", None),
-        ("check_http", "-I 127.0.0.1 -p {port} -u /bad", "HTTP CRITICAL"),
-        ("check_tcp", "-H 127.0.0.1 -p {port}", None),
-        (
-            "check_tcp",
-            "-H 127.0.0.1 -p 1",
-            "connect to address 127.0.0.1 and port 1: Connection refused",
-        ),
-        ("check_dummy", "1 careful", None),
-        ("check_dummy", "2 broken", "CRITICAL: broken"),
-        ("check_dummy", "3 lost", "UNKNOWN: the plugin could not find out"),
-        ("check_disk", "-w 0% -c 0% -p /", None),
-        ("check_procs", "-w 100000 -c 200000", None),
-    ],
-)
-def test_real_plugins(
-    shim: Shim, plugins: Path, web: int, plugin: str, args: str, errors: str | None
-) -> None:
-    env = {"SHIM_PRESET": "nagios", "SHIM_ARGS": args.format(port=web)}
-    run = shim.run(env={**env, "SHIM_SCRIPT": str(plugins / plugin)})
-    if errors is None:
-        assert run.ok
-    else:
-        assert run.errors[0].startswith(errors)
-
-
-def test_a_plugins_performance_data_becomes_metrics(shim: Shim, plugins: Path, web: int) -> None:
-    with Gateway() as gateway:
-        env = {"SHIM_PRESET": "nagios", "SHIM_PUSHGATEWAY_URL": gateway.url}
-        shim.run(str(plugins / "check_tcp"), "-H", "127.0.0.1", "-p", str(web), env=env)
-    [(_, _, body)] = gateway.pushed
-    assert re.search(
-        r'khshim_perfdata{check="",label="time",namespace="try",unit="seconds"} \d\.\d+(e-\d+)?',
-        body,
-    )
-
-
 @pytest.mark.parametrize("command", ["yes ''", "yes '{'", "yes x | tr -d '\\n'"])
 def test_a_flood_as_json_does_not_delay_the_report(
     make_shim: Callable[..., Shim], script: Write, command: str
@@ -472,12 +475,6 @@ def test_a_flood_as_json_does_not_delay_the_report(
     assert run.errors[0].startswith("Timed out")
     assert shim.receiver.stored_at is not None
     assert shim.receiver.stored_at < shim.receiver.deadline
-
-
-def test_settings_win_over_the_preset(shim: Shim, script: Write) -> None:
-    env = {"SHIM_PRESET": "nagios", "SHIM_ERRORS_FROM": "stderr", "SHIM_OK_EXIT_CODES": "0"}
-    run = shim.run(script("#!/bin/sh\necho out; echo err >&2; exit 1\n"), env=env)
-    assert run.errors == ["err"]
 
 
 # Examples

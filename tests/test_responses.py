@@ -44,8 +44,8 @@ def meaning(
         (Answer(304), Step.REFUSED, "redirects to nowhere"),
         (Answer(400, words=EXPIRED), Step.REFUSED, "restartPolicy: Never"),
         (Answer(400, words=EXPIRED), Step.REFUSED, "restarted during the run."),
-        (Answer(400), Step.REFUSED, "restartPolicy: Never"),
         (Answer(400), Step.REFUSED, "v2? Its path is /externalCheckStatus."),
+        (Answer(400), Step.REFUSED, "header kh-run-uuid"),
         (
             Answer(400, words="failed to lookup healthcheck for uuid abc"),
             Step.RETRY,
@@ -79,6 +79,15 @@ def test_a_400_after_a_lost_answer_counts_as_delivered() -> None:
     result = meaning(Answer(400, words=EXPIRED), earlier_may_have_arrived=True)
     assert result.step is Step.ASSUMED
     assert "most probably arrived" in result.sentence
+
+
+@pytest.mark.parametrize("arrived", [True, False])
+@pytest.mark.parametrize("words", ["", "<html><h1>400 Bad Request</h1>nginx</html>"])
+def test_v3_names_the_run(words: str, arrived: bool) -> None:
+    """A 400 that does not is another server's, v2's above all: nothing was delivered."""
+    result = meaning(Answer(400, words=words), earlier_may_have_arrived=arrived)
+    assert result.step is Step.REFUSED
+    assert "restartPolicy" not in result.sentence
 
 
 @pytest.mark.parametrize("answer", [Answer(410), Answer(404), Answer(302)])

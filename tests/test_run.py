@@ -73,6 +73,22 @@ def test_the_request_is_what_kuberhealthy_wants(shim: Shim) -> None:
             ],
         ),
         (
+            "timeout 0.1 sleep 9; exit $?",
+            {},
+            [
+                "The script exited with status 124 (timeout(1) ended a command) and wrote nothing"
+                " to stderr."
+            ],
+        ),
+        (
+            "no-such-command 2>/dev/null",
+            {},
+            [
+                "The script exited with status 127 (a command was not found) and wrote nothing"
+                " to stderr."
+            ],
+        ),
+        (
             "exit 137",
             {},
             [
@@ -105,6 +121,18 @@ def test_errors(
     shim: Shim, script: Write, text: str, env: dict[str, str], errors: list[str]
 ) -> None:
     assert shim.run(script(f"#!/bin/bash\n{text}\n"), env=env).errors == errors
+
+
+def test_a_missing_shared_library_is_named(shim: Shim, script: Write, tmp_path: Path) -> None:
+    program = tmp_path / "program"
+    program.write_bytes(Path("/bin/true").read_bytes().replace(b"libc.so.6\0", b"libc.so.9\0"))
+    program.chmod(0o755)
+    path = script(f"#!/bin/sh\n{program}\n")
+    [error] = shim.run(path, env={"SHIM_ERRORS_FROM": "stdout"}).errors
+    assert error.startswith(
+        "The script exited with status 127 (a shared library is missing) and wrote nothing to"
+        f" stdout; the last line on stderr: {program}: error while loading shared libraries: libc"
+    )
 
 
 def test_errors_from_both_streams_keep_their_order(shim: Shim, python_script: Write) -> None:
@@ -320,8 +348,8 @@ def test_far_deadlines_do_not_overflow(shim: Shim) -> None:
 def test_memory_stays_bounded(shim: Shim, python_script: Write) -> None:
     path = python_script(
         "import os, sys\n"
-        "line = b'x' * 99 + b'\\n'\n"
-        "for _ in range(1000): os.write(2, line * 1000)\n"
+        "lines = b''.join(b'%099d\\n' % number for number in range(1000))\n"
+        "for _ in range(1000): os.write(2, lines)\n"
         "print(open(f'/proc/{os.getppid()}/status').read())\n"
         "sys.exit(1)\n"
     )

@@ -1,28 +1,44 @@
-"""The example checks, against real local servers."""
+"""The bundled checks, against real local servers. What can be wrong with one: test_fail_closed.py."""
 
 from __future__ import annotations
 
+import fcntl
+import os
+import shutil
 import socket
 import ssl
+import struct
 import subprocess
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta, timezone
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import NamedTuple
+from urllib.parse import quote
 
 import pytest
-import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.conftest import Shim, base_environ
+from tests.servers import (
+    closed_port,
+    raw_server,
+    tcp_server,
+    tls_port,
+    tls_server,
+    web_server,
+)
 
 SCRIPTS = Path(__file__).parent.parent / "scripts"
 
 
-def run(name: str, *args: str, **env: str) -> subprocess.CompletedProcess[str]:
+def run(
+    name: str, *args: str, prefix: Sequence[str] = (), **env: str
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [SCRIPTS / name, *args],
+        [*prefix, SCRIPTS / name, *args],
         env={**base_environ(), **env},
         capture_output=True,
         text=True,
@@ -33,28 +49,8 @@ def run(name: str, *args: str, **env: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def web() -> Iterator[str]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(int(self.path.removeprefix("/")))
-            body = b"all is \0 well\nreally"
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    server.server_close()
-
-
-def closed_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
+    with web_server() as url:
+        yield url
 
 
 def test_every_script_says_what_it_is_and_what_it_reads() -> None:
@@ -68,16 +64,24 @@ def test_every_script_says_what_it_is_and_what_it_reads() -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "env", "errors"),
+    ("query", "env", "errors"),
     [
-        ("/200", {}, []),
-        ("/404", {"EXPECT_STATUS": "404"}, []),
-        ("/200", {"EXPECT_TEXT": "well\nreally"}, []),
-        ("/200", {"MAX_LATENCY_MS": "5000"}, []),
-        ("/500", {}, ["{url} answered with status 500, expected 200"]),
-        ("/200", {"EXPECT_TEXT": "*"}, ["{url} answered without the text '*'"]),
+        ("", {}, []),
+        ("status=404", {"EXPECT_STATUS": "404"}, []),
+        ("status=204", {"EXPECT_STATUS": "204", "TIMEOUT": "9999"}, []),
+        ("body=all is %00 well%0Areally%0A", {"EXPECT_TEXT": "all is  well\nreally\n"}, []),
+        ("body=%FF%FEwell%FF", {"EXPECT_TEXT": "well"}, []),
+        ("", {"MAX_LATENCY_MS": "999999"}, []),
+        ("status=500", {}, ["{url} answered with status 500, expected 200"]),
+        ("body=text", {"EXPECT_TEXT": "*"}, ["{url} answered without the text '*'"]),
+        ("body=text", {"EXPECT_TEXT": "t??t"}, ["{url} answered without the text 't??t'"]),
+        ("body=text", {"EXPECT_TEXT": "[a-z]"}, ["{url} answered without the text '[a-z]'"]),
+        ("body=text", {"EXPECT_TEXT": "te\\xt"}, ["{url} answered without the text 'te\\xt'"]),
+        ("body=text", {"EXPECT_TEXT": "a\\cb"}, ["{url} answered without the text 'a\\cb'"]),
+        ("body=text", {"EXPECT_TEXT": " "}, ["{url} answered without the text ' '"]),
+        ("body=te\\x*[t]?", {"EXPECT_TEXT": "e\\x*[t]?"}, []),
         (
-            "/503",
+            "status=503",
             {"EXPECT_TEXT": "maintenance"},
             [
                 "{url} answered with status 503, expected 200",
@@ -86,34 +90,40 @@ def test_every_script_says_what_it_is_and_what_it_reads() -> None:
         ),
     ],
 )
-def test_http_check(web: str, path: str, env: dict[str, str], errors: list[str]) -> None:
-    url = web + path
-    result = run("http_check.sh", URL=url, **env)
+@pytest.mark.parametrize("shell", ["dash", "bash"])
+def test_http_check(
+    web: str, shell: str, query: str, env: dict[str, str], errors: list[str]
+) -> None:
+    url = f"{web}/?{quote(query, safe='=&%')}"
+    result = run("http_check.sh", prefix=[shell], URL=url, **env)
     assert result.stderr.splitlines() == [error.format(url=url) for error in errors]
     assert result.returncode == (1 if errors else 0)
-    assert " ms" in result.stdout
+    assert result.stdout.startswith(f"{url} answered with status ") and " ms" in result.stdout
+
+
+@pytest.mark.parametrize("host", ["[::1]", "bücher.localhost", "LOCALHOST"])
+def test_http_check_of_every_kind_of_host(host: str) -> None:
+    """Names under localhost are loopback to curl, so an international one needs no DNS."""
+    address = "::1" if host == "[::1]" else "127.0.0.1"
+    with raw_server(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", host=address) as port:
+        result = run("http_check.sh", f"http://{host}:{port}/", LC_ALL="C")
+    assert (result.returncode, result.stderr) == (0, "")
 
 
 def test_http_check_latency() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    def serve(connection: socket.socket) -> None:
+        with connection:
+            connection.recv(65_536)
+            threading.Event().wait(0.05)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 
-        def serve() -> None:
-            connection, _ = listener.accept()
-            with connection:
-                connection.recv(65_536)
-                threading.Event().wait(0.05)
-                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-
-        threading.Thread(target=serve, daemon=True).start()
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
-        result = run("http_check.sh", url, MAX_LATENCY_MS="10")
+    with tcp_server(serve) as port:
+        result = run("http_check.sh", f"http://127.0.0.1:{port}/", MAX_LATENCY_MS="10")
     assert result.returncode == 1
     assert "allowed are 10 ms" in result.stderr
 
 
-@pytest.mark.parametrize(
-    "url", ["http://127.0.0.1:{port}/", "nonsense://x", "http://no-such-host.invalid/"]
-)
+@pytest.mark.parametrize("url", ["http://127.0.0.1:{port}/", "http://no-such-host.invalid/"])
 def test_http_check_without_an_answer(url: str) -> None:
     url = url.format(port=closed_port())
     result = run("http_check.sh", URL=url)
@@ -123,86 +133,121 @@ def test_http_check_without_an_answer(url: str) -> None:
 
 
 def test_http_check_under_khshim(web: str, shim: Shim) -> None:
-    result = shim.run(str(SCRIPTS / "http_check.sh"), env={"URL": f"{web}/500"})
-    assert result.errors == [f"{web}/500 answered with status 500, expected 200"]
-
-
-class Tls(NamedTuple):
-    ca_file: str
-    port: int
-
-
-def serve_tls(directory: Path, days: float) -> Tls:
-    authority = trustme.CA()
-    path = directory / "ca.pem"
-    authority.cert_pem.write_to_path(str(path))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    expires = datetime.now(timezone.utc) + timedelta(days=days)
-    authority.issue_cert(
-        "localhost", not_before=expires - timedelta(days=90), not_after=expires
-    ).configure_cert(context)
-    listener = socket.create_server(("127.0.0.1", 0))
-
-    def work() -> None:
-        connection, _ = listener.accept()
-        try:
-            with context.wrap_socket(connection, server_side=True) as tls:
-                tls.recv(1)
-        except OSError:
-            pass
-        finally:
-            connection.close()
-            listener.close()
-
-    threading.Thread(target=work, daemon=True).start()
-    return Tls(str(path), listener.getsockname()[1])
+    url = f"{web}/?status=500"
+    result = shim.run(str(SCRIPTS / "http_check.sh"), env={"URL": url})
+    assert result.errors == [f"{url} answered with status 500, expected 200"]
 
 
 @pytest.mark.parametrize(
-    ("expires_in", "env", "error"),
+    ("starts", "expires_in", "env", "error"),
     [
-        (30.5, {}, ""),
-        (10.5, {"DAYS": "10"}, ""),
-        (10.5, {}, "expires in 10.5 days"),
-        (-1, {}, "is not valid: certificate has expired"),
-        (30, {"SERVER_NAME": "other.example"}, "is not valid: Hostname mismatch"),
+        (-60, 30.5, {}, ""),
+        (-60, 10.5, {"DAYS": "10"}, ""),
+        (-60, 0.5, {"DAYS": "0"}, ""),
+        (-60, 10.5, {"SERVER_NAME": "localhost", "TIMEOUT": "9.5", "DAYS": "10.4"}, ""),
+        (-60, 10.5, {}, "expires in 10.5 days"),
+        (-60, 10.5, {"DAYS": "10.6"}, "wanted are 10.6"),
+        (-60, -1, {}, "is not valid: certificate has expired"),
+        (1, 60, {}, "is not valid: certificate is not yet valid"),
+        (-60, 30, {"SERVER_NAME": "other.example"}, "is not valid: Hostname mismatch"),
+        (-60, 30, {"SERVER_NAME": "bücher.example"}, "is not valid: Hostname mismatch"),
     ],
 )
-def test_tls_expiry(tmp_path: Path, expires_in: float, env: dict[str, str], error: str) -> None:
-    tls = serve_tls(tmp_path, expires_in)
-    result = run(
-        "tls_expiry.py",
-        HOST="localhost",
-        PORT=str(tls.port),
-        CA_FILE=tls.ca_file,
-        **env,
-    )
+def test_tls_expiry(
+    tmp_path: Path, starts: float, expires_in: float, env: dict[str, str], error: str
+) -> None:
+    with tls_server(tmp_path, expires_in, starts) as tls:
+        result = run(
+            "tls_expiry.py", HOST="localhost", PORT=str(tls.port), CA_FILE=tls.ca_file, **env
+        )
     assert error in result.stderr
     assert result.returncode == (1 if error else 0), result.stderr
 
 
+def test_tls_expiry_of_a_date_that_is_none(tmp_path: Path) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    expires = datetime(2033, 3, 3, 3, 3, 3, tzinfo=timezone.utc)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(datetime.now(timezone.utc) - timedelta(days=1))
+        .not_valid_after(expires)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    # An authority's own signature is not looked at, so that its date can be replaced.
+    der = certificate.public_bytes(serialization.Encoding.DER)
+    assert der.count(b"330303030303Z") == 1
+    pem = ssl.DER_cert_to_PEM_cert(der.replace(b"330303030303Z", b"331303030303Z"))
+    file = tmp_path / "certificate.pem"
+    file.write_bytes(
+        pem.encode()
+        + key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(file)
+    with tls_port(context) as port:
+        result = run("tls_expiry.py", HOST="localhost", PORT=str(port), CA_FILE=str(file))
+    assert (result.returncode, result.stdout) == (1, "")
+    assert f"The certificate of localhost:{port} is not valid: " in result.stderr
+
+
 def test_tls_expiry_of_an_unknown_authority(tmp_path: Path) -> None:
-    result = run("tls_expiry.py", HOST="localhost", PORT=str(serve_tls(tmp_path, 30).port))
+    with tls_server(tmp_path, 30) as tls:
+        result = run("tls_expiry.py", HOST="localhost", PORT=str(tls.port))
     assert "is not valid: self" in result.stderr or "is not valid: unable to get" in result.stderr
 
 
-def test_tls_expiry_without_a_server() -> None:
-    result = run("tls_expiry.py", HOST="127.0.0.1", PORT=str(closed_port()))
+@pytest.mark.parametrize(("host", "address"), [("127.0.0.1", "127.0.0.1"), ("::1", "[::1]")])
+def test_tls_expiry_without_a_server(host: str, address: str) -> None:
+    port = closed_port()
+    result = run("tls_expiry.py", HOST=host, PORT=str(port))
     assert result.returncode == 1
-    assert "could not be reached by TLS" in result.stderr
+    assert result.stderr.startswith(f"{address}:{port} could not be reached by TLS: ")
+
+
+def test_tls_expiry_without_a_place_for_the_key_log() -> None:
+    """Python opens it with the first context, before anything is connected."""
+    result = run("tls_expiry.py", HOST="localhost", SSLKEYLOGFILE="/no/such/folder/keys")
+    assert result.returncode == 1
+    assert "/no/such/folder/keys" in result.stderr and "Traceback" not in result.stderr
 
 
 def test_disk_space() -> None:
     assert run("disk_space.sh", MIN_FREE_PERCENT="0").returncode == 0
-    result = run("disk_space.sh", MIN_FREE_PERCENT="101")
+    result = run("disk_space.sh", MIN_FREE_PERCENT="100")
     assert result.returncode == 1 and "/ has only " in result.stderr
-    assert run("disk_space.sh", DISK_PATH="/no/such/path").returncode == 1
 
 
-def test_wait_for_port() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        result = run("wait_for_port.py", HOST="127.0.0.1", PORT=str(listener.getsockname()[1]))
-    assert result.returncode == 0
+def test_disk_space_says_what_df_says(tmp_path: Path) -> None:
+    folder = tmp_path / "a * folder"
+    folder.mkdir()
+    result = run("disk_space.sh", DISK_PATH=str(folder), MIN_FREE_PERCENT="0")
+    df = subprocess.run(["df", "--output=pcent", folder], capture_output=True, text=True)
+    used = int(df.stdout.split()[-1].rstrip("%"))
+    assert abs(100 - used - int(result.stdout.split(" has ")[1].split()[0])) <= 1
+    assert result.stdout.startswith(f"{folder} has ")
+
+
+@pytest.mark.parametrize(("wanted", "status"), [("10", 0), ("11", 1)])
+def test_disk_space_at_its_limit(tmp_path: Path, wanted: str, status: int) -> None:
+    df = tmp_path / "df"
+    df.write_text("#!/bin/sh\necho Filesystem\necho '/dev/x y 100 90 10 90% /'\n")
+    df.chmod(0o755)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    result = run("disk_space.sh", MIN_FREE_PERCENT=wanted, PATH=path)
+    assert (result.returncode, "only 10 % free" in result.stderr) == (status, status == 1)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_wait_for_port(host: str) -> None:
+    with raw_server(b"", host=host) as port:
+        result = run("wait_for_port.py", HOST=host, PORT=str(port))
+    assert (result.returncode, result.stderr) == (0, "")
 
 
 def test_wait_for_port_under_khshim(shim: Shim) -> None:
@@ -214,14 +259,37 @@ def test_wait_for_port_under_khshim(shim: Shim) -> None:
         "SHIM_TIMEOUT": "1s",
     }
     result = shim.run(str(SCRIPTS / "wait_for_port.py"), env=env)
-    assert result.errors[-1] == f"127.0.0.1:{port} does not answer: Connection refused"
+    [_, error] = result.errors  # the same line again and again
+    assert error.startswith(f"127.0.0.1:{port} does not answer: Connection refused (")
 
 
-@pytest.mark.parametrize(
-    ("name", "variable"),
-    [("http_check.sh", "URL"), ("tls_expiry.py", "HOST"), ("wait_for_port.py", "PORT")],
-)
-def test_what_is_required_is_asked_for(name: str, variable: str) -> None:
-    result = run(name)
-    assert result.returncode == 2
-    assert result.stderr.startswith(f"{variable} is not set")
+def alone_on_a_network_of_one_port() -> None:
+    """Set up a network namespace: loopback, and a single port that the kernel may choose."""
+    with socket.socket() as any_socket:
+        up = struct.pack("16sh14x", b"lo", 0x1)  # IFF_UP
+        fcntl.ioctl(any_socket, 0x8914, up)  # SIOCSIFFLAGS
+    Path("/proc/sys/net/ipv4/ip_local_port_range").write_text("40000 40000")
+
+
+def test_a_port_that_is_connected_to_itself() -> None:
+    """TCP lets a connection meet itself where the kernel chooses its target's port for it."""
+    setup = (
+        "import os, sys; from tests.test_scripts import alone_on_a_network_of_one_port as alone;"
+        "alone(); os.execv(sys.argv[1], sys.argv[1:])"
+    )
+    unshare = ["unshare", "--net", "--map-root-user"]
+    if shutil.which("unshare") is None or subprocess.run([*unshare, "true"]).returncode:
+        pytest.skip("needs to be allowed to unshare")
+    with subprocess.Popen(
+        [*unshare, sys.executable, "-c", setup, str(SCRIPTS / "wait_for_port.py")],
+        env={**base_environ(), "HOST": "127.0.0.1", "PORT": "40000"},
+        cwd=SCRIPTS.parent,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        line = process.stderr.readline()
+        process.kill()
+        assert line == "127.0.0.1:40000 does not answer: Connected to itself\n"
+        assert process.communicate()[0] == ""

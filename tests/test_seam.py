@@ -1,9 +1,12 @@
-"""The seam: what is imported before the script is spawned."""
+"""The seam: what is imported before the script is spawned, and that folders do not depend in circles."""
 
 from __future__ import annotations
 
+import ast
+import graphlib
 import subprocess
 import sys
+from pathlib import Path
 
 from tests.conftest import Shim
 from tests.manifests import ROOT
@@ -18,12 +21,13 @@ BEFORE_THE_SPAWN = {
     "shim.durations",
     "shim.executable",
     "shim.exit_status",
-    "shim.isolate",
     "shim.kuberhealthy",
+    "shim.hang",
     "shim.settings",
     "shim.signals",
     "shim.spawn",
     "shim.start",
+    "shim.values",
     # signal, and enum below it:
     "_collections",
     "_functools",
@@ -66,3 +70,28 @@ def test_only_these_modules_are_imported_before_the_script(shim: Shim) -> None:
         text=True,
     )
     assert set(result.stdout.split()) == BEFORE_THE_SPAWN, result.stderr
+
+
+def _folder(module: str) -> str:
+    """Return the folder of a module's name, "" for the top level of the package."""
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 and (ROOT / "shim" / parts[1]).is_dir() else ""
+
+
+def _imports(path: Path) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("shim"):
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def test_folders_do_not_import_each_other_in_circles() -> None:
+    graph: dict[str, set[str]] = {}
+    for path in (ROOT / "shim").rglob("*.py"):
+        folder = path.parent.name
+        if folder != "shim":
+            needed = graph.setdefault(folder, set())
+            needed |= {_folder(name) for name in _imports(path)} - {folder, ""}
+    order = list(graphlib.TopologicalSorter(graph).static_order())  # raises CycleError
+    assert order.index("delivery") < order.index("commands")

@@ -94,13 +94,15 @@ def test_values(name: str, value: str, attribute: str, expected: object) -> None
         ("KH_REPORTING_URL", "ftp://host/check"),
         ("KH_REPORTING_URL", "http:///check"),
         ("KH_REPORTING_URL", "http://host:port/check"),
+        ("KH_REPORTING_URL", "http://[foo]:80/check"),
+        ("KH_REPORTING_URL", "http://[::1/check"),
+        ("KH_REPORTING_URL", "http://foo]/check"),
         ("KH_REPORTING_URL", "http://host/a b"),
         ("KH_REPORTING_URL", "http://host/\r\nX: y"),
         ("KH_RUN_UUID", "a\nb"),
         ("KH_CHECK_RUN_DEADLINE", "abc"),
         ("KH_CHECK_RUN_DEADLINE", "nan"),
         ("KH_CHECK_RUN_DEADLINE", "inf"),
-        ("SHIM_ARGS", "'open"),
         ("SHIM_INTERPRETER", " "),
         ("SHIM_TIMEOUT", "5 minutes"),
         ("SHIM_TIMEOUT", "0"),
@@ -119,6 +121,11 @@ def test_values(name: str, value: str, attribute: str, expected: object) -> None
 def test_a_wrong_value_is_named_with_what_was_expected(name: str, value: str) -> None:
     [problem] = settings(**{name: value}).problems
     assert problem.startswith(f'{name} is "{value}"; expected ')
+
+
+def test_arguments_are_not_shown_since_a_password_may_be_among_them() -> None:
+    [problem] = settings(SHIM_ARGS="-p 's3cret").problems
+    assert problem == "SHIM_ARGS is wrong; expected words quoted as in a shell, each quote closed."
 
 
 def test_every_wrong_setting_is_named_at_once() -> None:
@@ -168,9 +175,26 @@ def test_every_setting_has_a_value_that_works_and_most_one_that_is_refused(
     assert getattr(changed, setting.attribute) != getattr(settings(), setting.attribute)
     if wrong is not None:
         [problem] = settings(**{setting.name: wrong}).problems
-        assert problem == f'{setting.name} is "{wrong}"; expected {setting.expected}.'
+        told = f'"{wrong}"' if setting.is_shown else "wrong"
+        assert problem == f"{setting.name} is {told}; expected {setting.expected}."
         assert setting.problem(wrong) == problem
     assert setting.problem(right) is None
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        setting
+        for setting in SETTINGS
+        if setting.default not in (None, "") and not callable(setting.default)
+    ],
+    ids=lambda setting: setting.name,
+)
+def test_the_default_in_the_documents_is_the_default(setting: Setting[object]) -> None:
+    if setting.default_words != "off":
+        assert setting.parse(setting.default_words.strip("`")) == setting.default
+    else:
+        assert not setting.default
 
 
 # A right value other than the default, and a wrong one where there can be one.
@@ -184,6 +208,7 @@ VALUES = {
     "SHIM_INTERPRETER": ("bash -eu", "'open"),
     "SHIM_TIMEOUT": ("10s", "0"),
     "SHIM_GRACE_PERIOD": ("1s", "1d"),
+    "SHIM_STOP_SIGNAL": ("INT", "SIGKILL"),
     "SHIM_REPORT_RESERVE": ("3s", "-1s"),
     "SHIM_PRESET": ("nagios", "sensu"),
     "SHIM_ERRORS_FROM": ("both", "stdin"),

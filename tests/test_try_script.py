@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -8,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from shim import signals
 from tests.conftest import KHSHIM, base_environ
 
 Write = Callable[..., str]
@@ -72,7 +75,42 @@ def test_a_hanging_script(script: Write) -> None:
 def test_v2_overwrites_a_late_report(script: Write) -> None:
     result = try_script("--server", "v2", "--timeout", "3s", script("#!/bin/sh\nexit 0\n"))
     assert result.returncode == 1
-    assert "But Kuberhealthy v2 overwrites a report in the last 12 s" in result.stdout
+    assert "But Kuberhealthy v2 overwrites a report in about the last 6 s" in result.stdout
+    assert 'in the end it shows "timed out waiting for checker pod to report in"' in result.stdout
+
+
+def test_v2_turns_ok_with_errors_into_a_failure(script: Write) -> None:
+    # A check that reports by itself, and khshim does not come to it.
+    body = '{"OK": true, "Errors": ["but"]}'
+    path = script(
+        f'#!/bin/sh\ncurl -s -H "kh-run-uuid: $KH_RUN_UUID" -d \'{body}\' "$KH_REPORTING_URL"\n'
+        "kill -9 $PPID\n"
+    )
+    result = try_script("--server", "v2", path, SHIM_PASS_CREDENTIALS="true")
+    assert result.returncode == 1
+    assert "\nNOT OK   reported after " in result.stdout and "\n  1. but\n" in result.stdout
+
+
+def test_no_place_to_write_a_file(script: Write) -> None:
+    """A read-only root, or a disk that is full."""
+    path = script("#!/bin/sh\nexit 0\n")
+    command = ["prlimit", "--fsize=0", *KHSHIM, "try", "--json", path]
+    result = subprocess.run(command, capture_output=True, text=True, env=base_environ())
+    assert (result.returncode, result.stderr) == (0, "")
+    assert json.loads(result.stdout) == {"OK": True, "Errors": []}
+
+
+def test_a_flood_is_not_kept(script: Write) -> None:
+    """What holds the output behind the script's back is not waited for either."""
+    path = script(
+        "#!/bin/sh\nhead -c 3000000 /dev/zero | tr '\\0' 'x'\n"
+        "setsid sleep 1000 &\necho $! > $0.pid\nkill -9 $PPID\n"
+    )
+    result = try_script("--json", path)
+    os.kill(int(Path(f"{path}.pid").read_text()), signal.SIGKILL)
+    assert result.returncode == 1
+    assert 60_000 < len(result.stderr) < 70_000
+    assert "khshim run ended by SIGKILL" in result.stderr
 
 
 def test_the_settings_of_the_environment_count(script: Write) -> None:
@@ -94,19 +132,45 @@ def test_a_report_that_never_comes_is_explained(script: Write) -> None:
         assert "not OK without errors" in result.stdout + result.stderr
 
 
-def test_sigterm_reaches_the_script(script: Write) -> None:
+@pytest.mark.parametrize("name", ["TERM", "INT", "HUP", "QUIT", "USR1", "RTMIN+3"])
+def test_every_signal_reaches_the_script_once(script: Write, name: str) -> None:
     path = script(
-        "#!/bin/sh\ntrap 'echo asked to end >&2; exit 3' TERM\necho ready\nwhile :; do sleep 0.1; done\n"
+        "#!/bin/bash\n"
+        f"trap 'echo got {name} >&2; got=1' {name}\n"
+        "trap 'echo got TERM >&2; exit 3' TERM\n"
+        "echo ready\n"
+        'until [ "$got" ]; do sleep 0.1; done\n'
+        "exit 3\n"
     )
     command = [*KHSHIM, "try", path]
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=base_environ()
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=base_environ()
     ) as process:
         assert process.stdout is not None and process.stdout.readline() == b"ready\n"
-        process.terminate()
-        output = process.stdout.read().decode()
+        process.send_signal(signals.parse(name))
+        output, log = process.communicate()
     assert process.returncode == 1
-    assert "told to stop by SIGTERM" in output and "asked to end" in output
+    assert b"NOT OK" in output and log.count(f"got {name}\n".encode()) == 1
+
+
+def test_ctrl_c_reaches_the_script_once(script: Write) -> None:
+    """A terminal sends it to every process of the group."""
+    path = script(
+        "#!/bin/bash\ntrap 'echo got it >&2; n=$((n+1))' INT\necho ready\n"
+        'until [ "$n" ]; do sleep 0.1; done\nexit 3\n'
+    )
+    with subprocess.Popen(
+        [*KHSHIM, "try", path],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=base_environ(),
+        start_new_session=True,
+    ) as process:
+        assert process.stdout is not None and process.stdout.readline() == b"ready\n"
+        os.killpg(process.pid, signal.SIGINT)
+        _, log = process.communicate()
+    assert process.returncode == 1
+    assert log.count(b"got it\n") == 1 and log.count(b"Forwarded SIGINT") == 1
 
 
 def test_a_stdout_that_cannot_show_everything(script: Write) -> None:

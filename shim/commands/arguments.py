@@ -6,10 +6,12 @@ import argparse
 from typing import NoReturn
 
 from shim import exit_status
+from shim.commands.output import complain
 
 
 class Parser(argparse.ArgumentParser):
     """An ArgumentParser that answers wrong usage with one line and sysexits' status."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(exit_status.WRONG_USAGE, f"{self.prog}: {message}; see khshim --help\n")
+        complain(f"{self.prog}: {message}; see khshim --help\n")
+        raise SystemExit(exit_status.WRONG_USAGE)

@@ -10,21 +10,26 @@ from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 
 from shim import executable
+from shim.commands import pod
 from shim.commands.arguments import Parser
+from shim.commands.output import put
 from shim.delivery.connect import resolve
 from shim.delivery.post import Answer, Attempt, Lost, Request, perform
 from shim.delivery.waiting import TimeLimit
 from shim.delivery.worker import Worker
 from shim.durations import show
-from shim.kuberhealthy import Endpoint
+from shim.kuberhealthy import PATHS, Endpoint, Server
+from shim.observe.telling import doubts
+from shim.report.mask import Masker
 from shim.settings import Settings
-from shim.suggest import unknown_setting
 
 TIMEOUT = 5.0
 # The deadline is compared with this machine's clock; so much may be wrong unnoticed.
 CLOCK_TOLERANCE = 2.0
 # With less than this for the script something has eaten up the time.
 LITTLE_TIME = 5.0
+
+WHERE_IT_IS_SET = "look for it in Kuberhealthy's own settings, the pod's spec and the image"
 
 
 class Finding(NamedTuple):
@@ -41,31 +46,54 @@ def main(words: Sequence[str]) -> int:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("command", nargs="*")
     options = parser.parse_args(words)
-    findings = list(examine(os.environ, options.command))
+    findings = list(examine(os.environ, options.command or pod.command()))
     if options.json:
-        print(json.dumps([{"ok": not finding.advice, **finding._asdict()} for finding in findings]))
+        shown = [{"ok": not finding.advice, **finding._asdict()} for finding in findings]
+        text = f"{json.dumps(shown)}\n"
     else:
-        for finding in findings:
-            mark = "WRONG" if finding.advice else "ok   "
-            print(
-                f"{mark} {finding.what}: {finding.found}{finding.advice and f' -> {finding.advice}'}"
-            )
-    return 1 if any(finding.advice for finding in findings) else 0
+        text = "".join(map(_line, findings))
+    return put(text, 1 if any(finding.advice for finding in findings) else 0)
+
+
+def _line(finding: Finding) -> str:
+    advice = f" -> {finding.advice}" if finding.advice else ""
+    return f"{'WRONG' if advice else 'ok   '} {finding.what}: {finding.found}{advice}\n"
 
 
 def examine(environ: Mapping[str, str], command: Sequence[str]) -> Iterator[Finding]:
     """Yield what is found, in the order in which a run would come upon it."""
     settings = Settings(environ, command)
-    doubts = [*map(unknown_setting, settings.unknown), *settings.warnings]
-    for problem in [*settings.problems, *doubts]:
-        yield Finding("settings", problem, "correct this variable")
-    if not settings.problems and not doubts:
-        yield Finding("settings", "all are understood")
+    mask = Masker(environ, settings.mask)
+    yield from _settings(settings, mask, is_in_pod=_is_in_pod(environ))
     if settings.script:
         yield from _script(settings)
     yield _time(settings)
     if settings.endpoint is not None:
         yield from _server(settings.endpoint)
+
+
+def _settings(settings: Settings, mask: Masker, *, is_in_pod: bool) -> Iterator[Finding]:
+    doubtful = [event.message() for event in doubts(settings)]
+    theirs = [problem for problem in settings.problems if problem.startswith("KH_")]
+    wrong = [problem for problem in settings.problems if problem not in theirs] + doubtful
+    if not is_in_pod:
+        yield Finding(
+            "pod",
+            "this is no pod of a check: Kuberhealthy has set none of its variables",
+            "look in one: kubectl exec POD -- khshim doctor; to try a script here: khshim try SCRIPT",
+        )
+    else:
+        for problem in theirs:
+            yield Finding("settings", mask(problem), f"Kuberhealthy sets it: {WHERE_IT_IS_SET}")
+    for problem in wrong:
+        yield Finding("settings", mask(problem), "correct this variable")
+    if not wrong and not (theirs and is_in_pod):
+        yield Finding("settings", "all are understood")
+
+
+def _is_in_pod(environ: Mapping[str, str]) -> bool:
+    """Tell whether Kuberhealthy has set any of its variables."""
+    return any(name.startswith("KH_") and value for name, value in environ.items())
 
 
 def _script(settings: Settings) -> Iterator[Finding]:
@@ -87,10 +115,11 @@ def _script(settings: Settings) -> Iterator[Finding]:
             f"{interpreter} does not exist here",
             "install it, or set SHIM_INTERPRETER",
         )
-    if executable.has_windows_line_endings(path):
-        yield Finding("line endings", "CRLF", "save the script with LF, for example by dos2unix")
+    problem = executable.text_problem(path)
+    if problem is None:
+        yield Finding("text", "its encoding and line endings are right")
     else:
-        yield Finding("line endings", "LF")
+        yield Finding("text", f"it {problem.found}", problem.advice)
 
 
 def _is_command(name: str) -> bool:
@@ -122,20 +151,47 @@ def _server(endpoint: Endpoint) -> Iterator[Finding]:
         return
     shown = ", ".join(sorted({str(found.address[0]) for found in addresses}))
     yield Finding("name", f"{endpoint.host} is {shown}")
-    # The front page, and not the reporting path: nothing is reported by looking at it.
-    host = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.host
-    url = f"{'https' if endpoint.is_tls else 'http'}://{host}:{endpoint.port}/"
+    url = _url_to_look_at(endpoint)
     asked_at = time.time()
     answer = _get(url, endpoint.ca_file)
     if isinstance(answer, Lost):
         advice = "check the Service, network policies, and for https SHIM_CA_FILE"
         yield Finding("server", answer.reason, advice)
         return
-    kind = f"Kuberhealthy {endpoint.server.value} by its path"
-    yield Finding("server", f"{url} answers {answer.status}; {kind}")
+    yield _kind_of_server(endpoint, url, answer)
     if endpoint.is_tls:
         yield Finding("certificate", "is trusted")
     yield _clock(answer.date, asked_at, time.time())
+
+
+def _url_to_look_at(endpoint: Endpoint) -> str:
+    """Return where a GET reports nothing, and tells v2 from v3: v3's path for reports.
+
+    v3 answers 405 there to all but POST, and v2 shows its status page. v2's own path
+    would not do: v2 takes a GET for a report.
+    """
+    scheme, _, rest = endpoint.url.partition("://")
+    authority, _, path = rest.partition("?")[0].partition("/")
+    path = f"/{path}".rstrip("/")
+    before = next((path.removesuffix(end) for end in PATHS.values() if path.endswith(end)), "")
+    return f"{scheme}://{authority.rpartition('@')[2]}{before}{PATHS[Server.V3]}"
+
+
+def _kind_of_server(endpoint: Endpoint, url: str, answer: Answer) -> Finding:
+    answers = f"{url} answers {answer.status}"
+    if answer.status == 405 and not answer.words:
+        server = Server.V3
+    elif answer.status == 200 and answer.words.startswith("{") and '"OK"' in answer.words:
+        server = Server.V2
+    else:
+        advice = "is KH_REPORTING_URL Kuberhealthy's address? Something else may answer for it"
+        return Finding("server", f"{answers}, as Kuberhealthy does not", advice)
+    found = f"{answers}, as Kuberhealthy {server.value} does"
+    path = endpoint.url.partition("://")[2].partition("?")[0]
+    if path.endswith(PATHS[server]):
+        return Finding("server", found)
+    advice = f"KH_REPORTING_URL must end in {PATHS[server]} for it: {WHERE_IT_IS_SET}"
+    return Finding("server", found, advice)
 
 
 def _get(url: str, ca_file: str | None) -> Answer | Lost:

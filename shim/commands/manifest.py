@@ -2,240 +2,57 @@
 
 from __future__ import annotations
 
-import os
-import re
+import io
 import sys
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
 
-import shim
-from shim import durations
 from shim.commands.arguments import Parser
-from shim.kuberhealthy import REPORT_RESERVE, Server
-
-MOUNT_PATH = "/checks"
-# etcd's limit for one object, and so for the data of a ConfigMap.
-CONFIG_MAP_LIMIT = 1024 * 1024
-# RFC 1123 labels, as Kubernetes wants them; a check's name becomes a label's value too.
-NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-CONFIG_MAP_KEY = re.compile(r"(?!\.\.?$|\.\.)[-._a-zA-Z0-9]{1,253}")
-VARIABLE = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*")
-GRACE_PERIOD = 5.0
-# Runs once a year what v3 shall run once, since it does not read singleRunOnly yet.
-ONCE_INTERVAL = "8760h"
-
-# Measured in a container: 16 MiB for khshim with sh and curl. The rest is the script's.
-RESOURCES = {
-    "requests": {"cpu": "10m", "memory": "32Mi"},
-    "limits": {"memory": "64Mi"},
-}
-
-Resource = dict[str, Any]
-
-
-class ManifestError(Exception):
-    """What was asked for cannot be a check; the message is a sentence that says why."""
-
-
-class Check(NamedTuple):
-    """What is asked for; durations as Go writes them, `interval` "" for one run."""
-
-    script: str
-    args: list[str]
-    name: str
-    interval: str
-    timeout: str
-    server: Server = Server.V3
-    image: str = f"khshim:{shim.__version__}"
-    namespace: str | None = None
-    env: Sequence[tuple[str, str]] = ()
-    secret_env: Sequence[tuple[str, str, str]] = ()
-    labels: Sequence[tuple[str, str]] = ()
-    annotations: Sequence[tuple[str, str]] = ()
+from shim.commands.check import Check, ManifestError
+from shim.commands.kubernetes import fits_last_applied
+from shim.commands.output import complain, put
+from shim.commands.resources import ONCE_INTERVAL, Resource, resources
+from shim.commands.yaml_text import to_yaml
+from shim.kuberhealthy import Server
+from shim.observe.telling import doubts
+from shim.settings import Settings
 
 
 def main(words: Sequence[str]) -> int:
     """Write the manifest that `words` ask for to stdout; return 0, or 1 where it cannot be had."""
     check = _parse(words)
     try:
-        text = to_yaml(resources(check))
+        documents = resources(check)
+        text = to_yaml(documents)
     except ManifestError as error:
-        sys.stderr.write(f"khshim manifest: {error}\n")
-        return 1
-    if check.server is Server.V3 and not check.interval:
-        sys.stderr.write(
-            "khshim manifest: note that Kuberhealthy v3.0.13 does not read singleRunOnly yet:"
-            f" the check will run again after {ONCE_INTERVAL}\n"
-        )
-    sys.stdout.write(text)
-    return 0
-
-
-def resources(check: Check) -> list[Resource]:
-    """Return the ConfigMap and the check; raises ManifestError."""
-    file_name = os.path.basename(check.script)
-    _validate(check)
-    script = _read(check.script, file_name)
-    metadata: Resource = {"name": check.name}
-    if check.namespace:
-        metadata["namespace"] = check.namespace
-    config_map = {
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": metadata,
-        "data": {file_name: script},
-    }
-    pod = _pod(check, file_name)
-    spec: Resource = {"runInterval": check.interval, "timeout": check.timeout}
-    if check.server is Server.V3:
-        kind, api = "HealthCheck", "kuberhealthy.github.io/v2"
-        if not check.interval:
-            spec = {
-                "singleRunOnly": True,
-                "runInterval": ONCE_INTERVAL,
-                "timeout": check.timeout,
-            }
-        pod = {"spec": pod}
-    else:
-        kind, api = "KuberhealthyCheck", "comcast.github.io/v1"
-        if not check.interval:
-            kind, spec = "KuberhealthyJob", {"timeout": check.timeout}
-    if check.labels:
-        spec["extraLabels"] = dict(check.labels)
-    if check.annotations:
-        spec["extraAnnotations"] = dict(check.annotations)
-    spec["podSpec"] = pod
-    return [
-        config_map,
-        {"apiVersion": api, "kind": kind, "metadata": metadata, "spec": spec},
-    ]
-
-
-def to_yaml(documents: Sequence[Resource]) -> str:
-    """Return the documents as YAML, keys in their order, texts of several lines as blocks."""
-    try:
-        import yaml  # the extra khshim[manifest]
+        return _fail(str(error))
     except ImportError:
-        raise ManifestError("writing YAML needs PyYAML: pip install 'khshim[manifest]'") from None
-
-    class Dumper(yaml.SafeDumper):
-        """Writes tabs and trailing blanks in blocks, as YAML allows and PyYAML avoids."""
-
-        def ignore_aliases(self, data: Any) -> bool:
-            return True
-
-        def analyze_scalar(self, scalar: str) -> yaml.emitter.ScalarAnalysis:
-            analysis = super().analyze_scalar(scalar)
-            if BLOCK.fullmatch(scalar):
-                analysis.allow_block = True
-            return analysis
-
-    def represent_text(dumper: Dumper, text: str) -> yaml.ScalarNode:
-        style = "|" if "\n" in text else None
-        if BREAKS.search(text):
-            style = '"'
-        return dumper.represent_scalar("tag:yaml.org,2002:str", text, style)
-
-    Dumper.add_representer(str, represent_text)
-    return yaml.dump_all(documents, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=100)
+        return _fail("writing YAML needs PyYAML: pip install 'khshim[manifest]'")
+    for note in _notes(check, documents):
+        complain(f"khshim manifest: note that {note}\n")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")  # whatever this terminal's locale is
+    return put(text, 0)
 
 
-# What a literal block can hold as it is: printable lines with something in the first.
-BLOCK = re.compile(r"[!-~][\t -~\xa0-\ud7ff\ue000-\ufefe]*\n[\t\n -~\xa0-\ud7ff\ue000-\ufefe]*")
-# Line breaks of YAML 1.1 besides the newline, which readers may turn into one.
-BREAKS = re.compile("[\x85\u2028\u2029]")
+def _fail(sentence: str) -> int:
+    complain(f"khshim manifest: {sentence}\n")
+    return 1
 
 
-def _validate(check: Check) -> None:
-    for what, name in (("--name", check.name), ("--namespace", check.namespace)):
-        if name is not None and not NAME.fullmatch(name):
-            raise ManifestError(
-                f"{what} {name}: Kubernetes wants at most 63 lower-case letters, digits and dashes,"
-                " with a letter or digit at both ends"
-            )
-    for variable in [pair[0] for pair in check.env] + [triple[0] for triple in check.secret_env]:
-        if not VARIABLE.fullmatch(variable):
-            raise ManifestError(f"{variable} is not a name for an environment variable")
-    timeout = _duration("--timeout", check.timeout)
-    least = 3 * (REPORT_RESERVE[check.server] + GRACE_PERIOD)
-    if timeout < least:
-        raise ManifestError(
-            f"--timeout {check.timeout} leaves no room: on {check.server.value} khshim keeps"
-            f" {REPORT_RESERVE[check.server]:g}s for the report and {GRACE_PERIOD:g}s for the script"
-            f" to end, so it should be {least:g}s or more"
+def _notes(check: Check, documents: Sequence[Resource]) -> Iterator[str]:
+    """Yield what a person should know of a manifest that can be had."""
+    if check.server is Server.V3 and not check.interval:
+        yield (
+            "Kuberhealthy v3.0.13 does not read singleRunOnly yet: the check will run again after"
+            f" {ONCE_INTERVAL}"
         )
-    if check.interval and _duration("--interval", check.interval) < timeout:
-        raise ManifestError(
-            f"--interval {check.interval} is shorter than --timeout {check.timeout}: runs would overlap"
+    if not all(map(fits_last_applied, documents)):
+        yield (
+            "`kubectl apply` would refuse a script of this size, since it keeps a copy in an"
+            " annotation of at most 256 KiB: use `kubectl apply --server-side`"
         )
-
-
-def _duration(option: str, text: str) -> float:
-    try:
-        return durations.parse_go(text)
-    except ValueError:
-        raise ManifestError(
-            f"{option} {text} is not a duration to Go, and one of those in the cluster can make"
-            " Kuberhealthy refuse every report; write 30s, 5m or 1h30m"
-        ) from None
-
-
-def _read(path: str, file_name: str) -> str:
-    if not CONFIG_MAP_KEY.fullmatch(file_name):
-        raise ManifestError(
-            f"{file_name}: in a ConfigMap a file's name is made of letters, digits, '-', '_' and '.'"
-        )
-    try:
-        with open(path, "rb") as file:
-            data = file.read(CONFIG_MAP_LIMIT + 1)
-        text = data.decode()
-    except OSError as error:
-        raise ManifestError(f"{path} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError:
-        text = "\0"
-    if len(data) > CONFIG_MAP_LIMIT:
-        raise ManifestError(f"{path} is larger than the 1 MiB of a ConfigMap: put it into an image")
-    if "\0" in text:
-        raise ManifestError(f"{path} is not text: put it into an image")
-    if not text.strip():
-        raise ManifestError(f"{path} is empty")
-    if "\r\n" in text[:256]:
-        raise ManifestError(
-            f"{path} has Windows line endings (CRLF): save it with LF, for example by dos2unix"
-        )
-    return text
-
-
-def _pod(check: Check, file_name: str) -> Resource:
-    container: Resource = {
-        "name": "check",
-        "image": check.image,
-        "args": [f"{MOUNT_PATH}/{file_name}", *check.args],
-    }
-    variables = [("SHIM_CHECK_NAME", check.name), *check.env]
-    env: list[Resource] = [{"name": name, "value": value} for name, value in variables]
-    for name, secret, key in check.secret_env:
-        env.append({"name": name, "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}})
-    container |= {
-        "env": env,
-        "resources": RESOURCES,
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
-        "volumeMounts": [{"name": "checks", "mountPath": MOUNT_PATH, "readOnly": True}],
-    }
-    return {
-        "restartPolicy": "Never",
-        "automountServiceAccountToken": False,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
-        "containers": [container],
-        "volumes": [{"name": "checks", "configMap": {"name": check.name}}],
-    }
+    settings = Settings(dict(check.env), [check.script, *check.args])
+    yield from (doubt.message() for doubt in doubts(settings))
 
 
 def _parse(words: Sequence[str]) -> Check:

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import argparse
-import io
 import os
 import signal
 import subprocess
 import sys
-import tempfile
+import threading
 import time
 from collections.abc import Sequence
-from typing import IO, TextIO
 
 import shim
 from shim import durations, signals
 from shim.commands.arguments import Parser
-from shim.commands.fake_kuberhealthy import Receiver
+from shim.commands.fake_kuberhealthy import OVERWRITTEN_SECONDS, Receiver
+from shim.commands.output import complain, put
 from shim.kuberhealthy import Server
+
+# Of what a run says only its end is kept, which tells why there is no report.
+KEPT_OUTPUT = 64 * 1024
+# Seconds for what is still in the pipe; a process that was left behind may hold it for ever.
+OUTPUT_DRAIN = 1.0
 
 
 def main(words: Sequence[str]) -> int:
@@ -31,16 +35,13 @@ def main(words: Sequence[str]) -> int:
     command = options.command[1:] if options.command[:1] == ["--"] else options.command
     if not command and not os.environ.get("SHIM_SCRIPT"):
         parser.error("no SCRIPT is named")
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a locale may not have it all
     with Receiver(Server(options.server), options.timeout) as receiver:
         if options.json:
             return _try_quietly(command, receiver)
         started_at = time.time()
         environ = {"SHIM_LOG_FORMAT": "text", **os.environ, **receiver.environment()}
         status = _run(command, environ)
-        _show(receiver, started_at, status)
-    return _verdict(receiver)
+        return put(_shown(receiver, started_at, status), _verdict(receiver))
 
 
 def _timeout(text: str) -> float:
@@ -55,7 +56,7 @@ def _timeout(text: str) -> float:
     return seconds
 
 
-def _run(command: Sequence[str], environ: dict[str, str], output: IO[bytes] | None = None) -> int:
+def _run(command: Sequence[str], environ: dict[str, str], output: int | None = None) -> int:
     """Run `khshim run` as a child and return its exit status (negative: its signal)."""
     isolated = ["-I"] if sys.flags.isolated else []
     # Not by -m, which would look for a module of this name in the working directory first.
@@ -64,16 +65,18 @@ def _run(command: Sequence[str], environ: dict[str, str], output: IO[bytes] | No
         f"import sys; sys.path.insert(0, {own!r}); from shim.__main__ import main; sys.exit(main())"
     )
     argv = [sys.executable, *isolated, "-c", begin, "run", "--", *command]
-    sys.stdout.flush()
-    # Blocked until there is somebody to hand it on to.
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-    with subprocess.Popen(argv, env=environ, stdout=output, stderr=output) as child:
-        # Ctrl-C reaches the child as well, which stops the script and reports that.
+    # Blocked until there is somebody to hand them on to, and the run itself listens.
+    signal.pthread_sigmask(signal.SIG_BLOCK, signals.FORWARDED)
+    # In a session of its own: what a terminal sends to a whole process group, as for Ctrl-C,
+    # reaches the run once and from here, like any other signal.
+    with subprocess.Popen(
+        argv, env=environ, stdout=output, stderr=output, start_new_session=True
+    ) as child:
         previous = {
-            signal.SIGINT: signal.signal(signal.SIGINT, signal.SIG_IGN),
-            signal.SIGTERM: signal.signal(signal.SIGTERM, lambda *_: child.terminate()),
+            signum: signal.signal(signum, lambda signum, _: child.send_signal(signum))
+            for signum in signals.FORWARDED
         }
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, signals.FORWARDED)
         try:
             return child.wait()
         finally:
@@ -83,54 +86,67 @@ def _run(command: Sequence[str], environ: dict[str, str], output: IO[bytes] | No
 
 def _try_quietly(command: Sequence[str], receiver: Receiver) -> int:
     """Print the reported JSON alone; where there is none, what the run said instead."""
-    with tempfile.TemporaryFile() as output:
-        status = _run(command, {**os.environ, **receiver.environment()}, output)
-        body = _stored_body(receiver)
-        if body is not None:
-            print(body)
-        else:
-            output.seek(0)
-            sys.stderr.write(output.read().decode("utf-8", "replace"))
-            _explain_silence(receiver, status, sys.stderr)
+    # A pipe and no file: there may be no place to write one, and a flood would fill it.
+    reader, writer = os.pipe()
+    output = bytearray()
+    drain = threading.Thread(target=_keep_the_end, args=(reader, output), daemon=True)
+    drain.start()
+    try:
+        status = _run(command, {**os.environ, **receiver.environment()}, writer)
+    finally:
+        os.close(writer)
+    body = _stored_body(receiver)
+    if body is not None:
+        return put(f"{body}\n", _verdict(receiver))
+    drain.join(OUTPUT_DRAIN)
+    complain(bytes(output).decode("utf-8", "replace") + _silence(receiver, status))
     return _verdict(receiver)
 
 
-def _explain_silence(receiver: Receiver, status: int, out: TextIO) -> None:
-    """Say that no report was accepted, what was answered, and how khshim ended."""
+def _keep_the_end(reader: int, output: bytearray) -> None:
+    """Read a pipe to its end, and keep the last KEPT_OUTPUT bytes in `output`."""
+    while data := os.read(reader, 65536):
+        output += data
+        del output[:-KEPT_OUTPUT]
+
+
+def _silence(receiver: Receiver, status: int) -> str:
+    """Return that no report was accepted, what was answered, and how khshim ended."""
     server = receiver.endpoint.server.value
-    print(f"\nNOT OK   Kuberhealthy {server} got no report that it could accept", file=out)
+    lines = [f"\nNOT OK   Kuberhealthy {server} got no report that it could accept"]
     for request, reply in receiver.requests:
         body = request.body.decode("utf-8", "replace")
-        print(f"  it answered {reply.status} {reply.text} to {body}", file=out)
+        lines.append(f"  it answered {reply.status} {reply.text or reply.why} to {body}")
     ended = f"with exit status {status}" if status >= 0 else f"by {signals.name(-status)}"
-    print(f"  khshim run ended {ended}; its log above says why", file=out)
+    lines.append(f"  khshim run ended {ended}; its log above says why\n")
+    return "\n".join(lines)
 
 
-def _show(receiver: Receiver, started_at: float, status: int) -> None:
-    if receiver.stored is None:
-        _explain_silence(receiver, status, sys.stdout)
-        return
+def _shown(receiver: Receiver, started_at: float, status: int) -> str:
+    if receiver.stored is None or receiver.stored_at is None:
+        return _silence(receiver, status)
     server = receiver.endpoint.server.value
-    ok, errors = receiver.stored
-    took = durations.show((receiver.stored_at or started_at) - started_at)
+    took = durations.show(receiver.stored_at - started_at)
     had = durations.show(receiver.deadline - started_at)
-    verdict = "OK" if ok else "NOT OK"
-    print(f"\n{verdict}   reported after {took} of the {had} it had (Kuberhealthy {server})")
-    for number, error in enumerate(errors, 1):
-        print(f"  {number}. {error}")
+    verdict = "NOT OK" if _verdict(receiver) else "OK"
+    lines = [f"\n{verdict}   reported after {took} of the {had} it had (Kuberhealthy {server})"]
+    lines += [f"  {number}. {error}" for number, error in enumerate(receiver.stored[1], 1)]
     if receiver.overwritten():
-        print(
-            "  But Kuberhealthy v2 overwrites a report in the last 12 s before the deadline with"
-            ' "timed out": give the check a longer timeout.'
+        before = durations.show(receiver.deadline - receiver.stored_at)
+        [instead] = receiver.at_the_end()[1]
+        lines.append(
+            f"  But Kuberhealthy v2 overwrites a report in about the last {OVERWRITTEN_SECONDS:g} s"
+            f' before the deadline, and this came {before} before it: in the end it shows "{instead}".'
+            " Give the check a longer timeout."
         )
-    print(f"What Kuberhealthy got: {_stored_body(receiver)}")
+    lines.append(f"What Kuberhealthy got: {_stored_body(receiver)}\n")
+    return "\n".join(lines)
 
 
 def _stored_body(receiver: Receiver) -> str | None:
     bodies = [request.body for request, reply in receiver.requests if reply.stored is not None]
-    return bodies[-1].decode() if bodies else None
+    return bodies[-1].decode("utf-8", "replace") if bodies else None
 
 
 def _verdict(receiver: Receiver) -> int:
-    passed = receiver.stored is not None and receiver.stored[0] and not receiver.overwritten()
-    return 0 if passed else 1
+    return 0 if receiver.at_the_end()[0] else 1

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 import random
 import time
+from collections.abc import Callable
 
 import shim
 from shim.delivery.connect import CONNECT_TIMEOUT
 from shim.delivery.post import Answer, Attempt, Lost, Request, perform
 from shim.delivery.responses import GATEWAY, Meaning, Step, meaning, retry_after
-from shim.delivery.result import Delivery, Result
+from shim.delivery.result import Delivery, FailedAttempt, Result
 from shim.delivery.waiting import TimeLimit
 from shim.delivery.worker import Worker
 from shim.kuberhealthy import ANSWER_TIMEOUT, Endpoint
-from shim.observe.log import Log, silent
 
 WITHOUT_DEADLINE = 30.0
 """Seconds that a delivery may take where no deadline is given."""
@@ -25,7 +24,8 @@ AFTER_DEADLINE = 5.0
 # Exponential backoff with jitter: random between a half and the whole of a ceiling that doubles.
 FIRST_CEILING = 0.25
 LAST_CEILING = 4.0
-# Where the next wait would outlast the time, one last attempt is made so long before its end.
+# Where the next wait would go beyond it, an attempt is made so many seconds before the end,
+# and from then on one after each of the shortest waits.
 LAST_ATTEMPT = 0.5
 
 
@@ -41,13 +41,14 @@ def deliver(
     body: bytes,
     limit: TimeLimit,
     worker: Worker,
-    log: Log,
+    on_failed: Callable[[FailedAttempt], None],
     *,
     late: bool = False,
 ) -> Delivery:
     """POST `body` until the server has taken or refused it, or the time is over.
 
-    `late` tells that the check's deadline has passed already.
+    `on_failed` is told of each attempt that did not settle it; `late` tells that the check's
+    deadline has passed already.
     """
     attempts, status = 0, None
     last = Meaning(Step.RETRY, "There was no time left to try.")
@@ -74,17 +75,11 @@ def deliver(
             # Asked to wait beyond the deadline, there is nothing to lose by not waiting.
             if delay is not None and asked is not None and asked < limit.left() - LAST_ATTEMPT:
                 delay = max(delay, asked)
-        log(
-            "report_attempt",
-            f"Attempt {attempts} to report failed: {last.sentence}",
-            logging.WARNING,
-            attempt=attempts,
-            status=status,
-            time_left_s=limit.left(),
-        )
+        on_failed(FailedAttempt(attempts, status, last.sentence, limit.left()))
         if delay is not None:
             limit.wait(delay)
-    return Delivery(_result(last.step, may_have_arrived), attempts, status, last.sentence)
+    result = Result.REFUSED if last.step is Step.RETRY_REFUSAL else Result.UNDELIVERED
+    return Delivery(result, attempts, status, last.sentence)
 
 
 def deliver_quietly(endpoint: Endpoint, body: bytes, deadline: float | None) -> Delivery:
@@ -95,7 +90,7 @@ def deliver_quietly(endpoint: Endpoint, body: bytes, deadline: float | None) -> 
     try:
         limit = TimeLimit(time_to_deliver(until, now))
         late = until is not None and until < now
-        return deliver(endpoint, body, limit, worker, silent, late=late)
+        return deliver(endpoint, body, limit, worker, lambda attempt: None, late=late)
     finally:
         worker.close()
 
@@ -103,16 +98,10 @@ def deliver_quietly(endpoint: Endpoint, body: bytes, deadline: float | None) -> 
 def _next_delay(ceiling: float, left: float) -> float | None:
     """Return the seconds until the next attempt, None where there is no time for one."""
     delay = random.uniform(ceiling / 2, ceiling)
-    if delay < left - LAST_ATTEMPT:
-        return delay
-    return left - LAST_ATTEMPT if left > LAST_ATTEMPT else None
-
-
-def _result(step: Step, may_have_arrived: bool) -> Result:
-    """Return what became of a report when the time ended with an answer that asked for more."""
-    if step is not Step.RETRY_REFUSAL:
-        return Result.UNDELIVERED
-    return Result.ASSUMED if may_have_arrived else Result.REFUSED
+    if delay > left - LAST_ATTEMPT:
+        shortest = random.uniform(FIRST_CEILING / 2, FIRST_CEILING)
+        delay = max(left - LAST_ATTEMPT, shortest)
+    return delay if delay < left else None
 
 
 def _sentence(reason: str) -> str:

@@ -98,7 +98,8 @@ def perform(request: Request, attempt: Attempt) -> None:
     try:
         _perform(request, attempt)
     except LocationValueError as error:
-        attempt.has_come_to(Lost(f"the URL cannot be understood ({error})", sent=False))
+        reason = f"the URL cannot be understood ({_words_of(error)})"
+        attempt.has_come_to(Lost(reason, sent=False))
     except Exception as error:  # also a bug of khshim's own is a failed attempt, not the end
         before = attempt.outcome
         if isinstance(before, Lost):  # the status is known already otherwise
@@ -149,7 +150,7 @@ def _exchange(
     answer = Answer(
         response.status,
         response.headers.get("Retry-After", ""),
-        response.headers.get("Location", ""),
+        one_line(response.headers.get("Location", "")),
         date=response.headers.get("Date", ""),
     )
     attempt.has_come_to(answer)
@@ -165,9 +166,15 @@ def _words(response: urllib3.BaseHTTPResponse) -> Iterator[str]:
     try:
         while len(words) < WORDS_SIZE and (more := response.read1(WORDS_SIZE - len(words))):
             words += more
-            yield words.decode("utf-8", "replace").strip()
+            yield one_line(words.decode("utf-8", "replace"), WORDS_SIZE)
     except (HTTPError, OSError):
         pass  # the status says enough
+
+
+def one_line(text: str, longest: int = 200) -> str:
+    """Return what another program said as one printable line of at most `longest` characters."""
+    line = " ".join("".join(char if char.isprintable() else " " for char in text).split())
+    return line if len(line) <= longest else line[: longest - 1] + "…"
 
 
 def _explain(error: Exception, before: Lost, request: Request) -> str:
@@ -175,17 +182,18 @@ def _explain(error: Exception, before: Lost, request: Request) -> str:
     if isinstance(error, socket.gaierror):
         return f"the host does not resolve ({error.strerror})"
     if isinstance(error, _TlsError):
-        return f"TLS failed ({error})"
+        return f"TLS failed ({_words_of(error)})"
     if not before.sent:
-        return str(error) if isinstance(error, TimeoutError) else f"no connection ({error})"
+        words = _words_of(error)
+        return words if isinstance(error, TimeoutError) else f"no connection ({words})"
     if isinstance(error, TimeoutError):
         return f"no answer within {request.answer_timeout:g} s"
     if isinstance(error, http.client.RemoteDisconnected):
         return "the connection was closed before the answer"
     if isinstance(error, (http.client.BadStatusLine, http.client.LineTooLong)):
-        return f"the answer is no HTTP ({error})"
+        return f"the answer is no HTTP ({_words_of(error)})"
     return f"the connection broke before the answer ({_words_of(error)})"
 
 
 def _words_of(error: Exception) -> str:
-    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+    return one_line((error.strerror if isinstance(error, OSError) else None) or str(error))

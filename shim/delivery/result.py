@@ -15,6 +15,18 @@ class Result(Enum):
     UNDELIVERED = "not delivered in time"
 
 
+class FailedAttempt(NamedTuple):
+    """An attempt that did not settle it; `number` counts from 1, `time_left` is in seconds.
+
+    `status` is the answer's, None where there was none.
+    """
+
+    number: int
+    status: int | None
+    reason: str
+    time_left: float
+
+
 class Delivery(NamedTuple):
     """The end of a delivery. `status` is the last answer's, None where there was none."""
 

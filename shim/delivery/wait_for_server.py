@@ -6,7 +6,6 @@ script that starts then raises a false alarm.
 
 from __future__ import annotations
 
-import signal
 import time
 from typing import NamedTuple
 
@@ -25,7 +24,7 @@ class Wait(NamedTuple):
 
     seconds: float
     reason: str | None
-    stopped_by: signal.Signals | None
+    stopped_by: int | None
 
 
 def wait_for_server(
@@ -36,7 +35,7 @@ def wait_for_server(
     Waits for at most `seconds`, and a third of the `time_left` until the deadline:
     the script is to have the rest. A terminating signal ends the waiting.
     """
-    stopped_by: list[signal.Signals] = []
+    stopped_by: list[int] = []
     started_at = time.monotonic()
     at_most = seconds if time_left is None else min(seconds, time_left / 3)
     limit = TimeLimit(started_at + at_most, inbox, 0.0, stopped_by.append)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import select
 import time
 from collections.abc import Callable
-from signal import Signals
 
-from shim.signals import TERMINATING, SignalInbox
+from shim.signals import SignalInbox
 
 # poll(2) takes its timeout as an int of milliseconds.
 LONGEST_POLL = 2_000_000.0
@@ -25,7 +24,7 @@ class TimeLimit:
         until: float,
         inbox: SignalInbox | None = None,
         grace_period: float = 0.0,
-        on_signal: Callable[[Signals], None] | None = None,
+        on_signal: Callable[[int], None] | None = None,
     ) -> None:
         self._until = until
         self._inbox = inbox
@@ -54,7 +53,7 @@ class TimeLimit:
     def _take_signals(self) -> None:
         if self._inbox is None:
             return
-        for signum in TERMINATING.intersection(self._inbox.take()):
+        for signum in self._inbox.terminating.intersection(self._inbox.take()):
             self._until = min(self._until, time.monotonic() + self._grace_period)
             if self._on_signal is not None:
                 self._on_signal(signum)

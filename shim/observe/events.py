@@ -7,10 +7,12 @@ need from some. The documents' table of events is made from these classes.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar
 
 from shim.report.build import Report
+from shim.supervise.capture import Captured
+from shim.supervise.outcome import Outcome
 
 if TYPE_CHECKING:
     from typing_extensions import dataclass_transform
@@ -21,8 +23,10 @@ else:
         return lambda cls: cls
 
 
-# Words for an event's sentence, and what the subscribers need besides the log.
-ONLY_IN_TEXT = frozenset({"reason", "suggestion", "result", "line", "report", "delivered"})
+# Words for an event's sentence, and what subscribers other than the log need.
+NOT_LOGGED = frozenset(
+    {"reason", "suggestion", "result", "line", "report", "delivered", "outcome", "stdout"}
+)
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True)
@@ -32,7 +36,7 @@ class Event:
     A subclass declares its fields as annotations. Its name in the log is the class's own,
     in lower case with underscores; `when` tells a reader of the documents when it comes.
     `text` is the sentence, with fields in braces. The end of a field's name is its unit:
-    `_s` are seconds, `_bytes` bytes. A field that is None, or one of ONLY_IN_TEXT, is not
+    `_s` are seconds, `_bytes` bytes. A field that is None, or one of NOT_LOGGED, is not
     written to the log as a field.
     """
 
@@ -62,26 +66,11 @@ class Event:
         return {
             name: value
             for name, value in vars(self).items()
-            if value is not None and name not in ONLY_IN_TEXT
+            if value is not None and name not in NOT_LOGGED
         }
 
 
 Subscriber = Callable[[Event], None]
-
-
-def publisher(subscribers: Iterable[Subscriber]) -> Subscriber:
-    """Return a function that tells each of `subscribers` of an event, in their order."""
-    told = tuple(subscribers)
-
-    def publish(event: Event) -> None:
-        for subscriber in told:
-            subscriber(event)
-
-    return publish
-
-
-def ignore(event: Event) -> None:
-    """A Subscriber for callers that want no log."""
 
 
 # Before the script
@@ -156,9 +145,15 @@ class ScriptOutput(Event):
 
 
 class SignalForwarded(Event):
+    """`sent` is the signal that the script got where that is another one (SHIM_STOP_SIGNAL)."""
+
     when = "a signal was forwarded to the script"
-    text = "Forwarded {signal} to the script's process group."
     signal: str
+    sent: str | None
+
+    def message(self) -> str:
+        sent = f" as {self.sent}, by SHIM_STOP_SIGNAL" if self.sent else ""
+        return f"Forwarded {self.signal} to the script's process group{sent}."
 
 
 class KilledForMemory(Event):
@@ -169,7 +164,10 @@ class KilledForMemory(Event):
 
 
 class ScriptEnded(Event):
-    """The end of a script that ran; `report` is the verdict on it."""
+    """The end of a script that ran; `report` is the verdict on it.
+
+    `stdout` is what a Nagios plugin wrote, with its performance data; else None.
+    """
 
     script: str
     exit_code: int | None
@@ -183,6 +181,8 @@ class ScriptEnded(Event):
     peak_memory_bytes: int
     cgroup_peak_memory_bytes: int | None
     report: Report
+    outcome: Outcome
+    stdout: Captured | None
 
     @property
     def level(self) -> int:
@@ -341,7 +341,7 @@ class CrashReported(Event):
 def field_names(kind: type[Event]) -> list[str]:
     """Return the names of the fields that an event has in the log, those it may have included."""
     declared = [name for base in reversed(kind.__mro__[:-2]) for name in base.__annotations__]
-    return [name for name in declared if name not in ONLY_IN_TEXT and not hasattr(kind, name)]
+    return [name for name in declared if name not in NOT_LOGGED and not hasattr(kind, name)]
 
 
 # In the order of the table in the documents; classes without `when` only hold what others share.

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from typing import Any, Protocol
+from typing import Any
 
 from pythonjsonlogger.json import JsonFormatter
 
+from shim.observe.events import Event, Subscriber
 from shim.observe.timestamp import rfc3339
 from shim.supervise.sink import Sink
 
@@ -21,20 +22,11 @@ COLOURS = {
 RECORD_FIELDS = vars(logging.makeLogRecord({})).keys() | {"event"}
 
 
-class Log(Protocol):
-    """Takes one event: a name from a small documented set, a sentence, and fields.
+def open_log(sink: Sink, *, level: str, style: str, colour: bool, **common: object) -> Subscriber:
+    """Return a subscriber that writes each event to `sink` as a line of JSON, or as text.
 
-    Numbers and names go into fields, not into the sentence: durations in seconds
-    with three decimals. A field that is None is left out.
+    Durations get three decimals. `common` fields go into every JSON line.
     """
-
-    def __call__(
-        self, event: str, message: str, level: int = logging.INFO, /, **fields: object
-    ) -> None: ...
-
-
-def open_log(sink: Sink, *, level: str, style: str, colour: bool, **common: object) -> Log:
-    """Return a log that writes to `sink`; `common` fields go into every JSON line."""
     formatter = _json_formatter(common) if style == "json" else _TextFormatter(colour)
     # Not from getLogger(): nothing of the process's logging is shared or changed.
     logger = logging.Logger("khshim", level.upper())
@@ -42,15 +34,11 @@ def open_log(sink: Sink, *, level: str, style: str, colour: bool, **common: obje
     handler.setFormatter(formatter)
     logger.addHandler(handler)
 
-    def log(event: str, message: str, level: int = logging.INFO, /, **fields: object) -> None:
-        extra = {key: _rounded(value) for key, value in fields.items() if value is not None}
-        logger.log(level, "%s", message, extra={"event": event, **extra})
+    def log(event: Event) -> None:
+        extra = {name: _rounded(value) for name, value in event.fields().items()}
+        logger.log(event.level, "%s", event.message(), extra={"event": event.name, **extra})
 
     return log
-
-
-def silent(event: str, message: str, level: int = logging.INFO, /, **fields: object) -> None:
-    """A Log for callers that want none."""
 
 
 class _SinkHandler(logging.Handler):

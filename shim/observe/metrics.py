@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 import threading
+import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from http.server import ThreadingHTTPServer
+from http.server import HTTPServer
 from socketserver import TCPServer
 from typing import Any, NamedTuple
 
@@ -18,9 +20,13 @@ from shim.delivery.post import Answer, Attempt, Request, perform
 from shim.delivery.waiting import TimeLimit
 from shim.delivery.worker import Worker
 from shim.metrics_file import MetricsFile
+from shim.observe import perfdata
+from shim.observe.events import Event, ReportEnded, ScriptEnded
 from shim.observe.perfdata import Value
 
 PUSH_TIMEOUT = 3.0
+# Seconds for each step of a client that scrapes: the next one waits meanwhile.
+CLIENT_TIMEOUT = 1.0
 JOB = "khshim"
 
 HELP = {
@@ -82,10 +88,29 @@ def families(text: str, replaced: Collection[str] = ()) -> tuple[list[Metric], l
         return [], [*bad, BadLine(1, str(error))]
 
 
-class _Server(ThreadingHTTPServer):
+class _Handler(MetricsHandler):
+    timeout = CLIENT_TIMEOUT
+
+
+class _Server(HTTPServer):
+    """Serves one client at a time: idle ones must not use up the descriptors of the report.
+
+    Some more wait in the kernel (`request_queue_size`), and beyond these it accepts none.
+    """
+
     def server_bind(self) -> None:
         # HTTPServer's own asks DNS for this host's full name, and waits for the answer.
         TCPServer.server_bind(self)
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        try:
+            return super().get_request()
+        except OSError:  # without a descriptor: the client still waits, so do not ask at once
+            time.sleep(CLIENT_TIMEOUT)
+            raise
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Stay silent: a client that goes away is no news."""
 
 
 class RunMetrics(Collector):
@@ -104,6 +129,31 @@ class RunMetrics(Collector):
         """Set figures by their names in HELP; one that is None is left out."""
         with self._lock:
             self._values |= {name: value for name, value in values.items() if value is not None}
+
+    def take(self, event: Event) -> None:
+        """Set the figures that an event brings."""
+        if isinstance(event, ScriptEnded):
+            outcome = event.outcome
+            died = None if outcome.signal is None else 128 + outcome.signal
+            self.set(
+                script_duration_seconds=event.duration_s,
+                script_exit_code=died if outcome.exit_status is None else outcome.exit_status,
+                ok=float(event.report.ok),
+                time_left_seconds=event.time_left_s,
+                stderr_lines=event.stderr_lines,
+                stderr_bytes=event.stderr_bytes,
+                script_cpu_seconds=event.cpu_s,
+                script_peak_memory_bytes=event.peak_memory_bytes,
+                cgroup_peak_memory_bytes=event.cgroup_peak_memory_bytes,
+            )
+            if event.stdout is not None:
+                self.set_performance(perfdata.parse([*event.stdout.head, *event.stdout.tail]))
+        elif isinstance(event, ReportEnded):
+            self.set(
+                ok=float(event.report.ok),
+                report_attempts=event.attempt,
+                report_latency_seconds=event.latency_s,
+            )
 
     def set_performance(self, values: Iterable[Value]) -> None:
         with self._lock:
@@ -140,14 +190,14 @@ class RunMetrics(Collector):
         """Return the lines of the script's own metrics that were left out."""
         return families(self._script.text(), self._labels)[1]
 
-    def serve(self, port: int) -> str:
-        """Serve /metrics until the process ends; return "" or why that cannot be."""
+    def serve(self, port: int) -> str | None:
+        """Serve /metrics until the process ends; return None, or why that cannot be."""
         try:
-            server = _Server(("", port), MetricsHandler.factory(self.registry))
+            server = _Server(("", port), _Handler.factory(self.registry))
             threading.Thread(target=server.serve_forever, daemon=True).start()
         except (OSError, RuntimeError) as error:
             return str(error)
-        return ""
+        return None
 
     def push(self, url: str, ca_file: str | None, limit: TimeLimit, worker: Worker) -> str | None:
         """Push to a Pushgateway within `limit`; return None, or why it did not work.

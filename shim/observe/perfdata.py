@@ -2,54 +2,54 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterable
 from typing import NamedTuple
 
-# 'label'=value[UOM];[warn];[crit];[min];[max]; a quote in a label is doubled. That an
-# item begins after a space keeps the search linear in a long word that is none.
-ITEM = re.compile(
-    r"(?<!\S)(?:'((?:[^']|'')*)'|([^\s='|]+))=([-+]?[0-9]+(?:[.,][0-9]+)?)([a-zA-Z%]*)(?:;\S*)?(?=\s|$)"
-)
-# Base units, as Prometheus wants them.
+from shim.report.plugin_output import ITEM, split
+
+# Base units, as Prometheus wants them. Plugins write k and K; with an i it is 1024.
 UNITS = {
     "": ("", 1.0),
     "s": ("seconds", 1.0),
     "ms": ("seconds", 1e-3),
     "us": ("seconds", 1e-6),
+    "ns": ("seconds", 1e-9),
     "%": ("ratio", 1e-2),
+    "c": ("total", 1.0),
     "B": ("bytes", 1.0),
+    "kB": ("bytes", 1e3),
     "KB": ("bytes", 1e3),
     "MB": ("bytes", 1e6),
     "GB": ("bytes", 1e9),
     "TB": ("bytes", 1e12),
-    "c": ("total", 1.0),
+    "PB": ("bytes", 1e15),
+    "EB": ("bytes", 1e18),
+    "kiB": ("bytes", 2.0**10),
+    "KiB": ("bytes", 2.0**10),
+    "MiB": ("bytes", 2.0**20),
+    "GiB": ("bytes", 2.0**30),
+    "TiB": ("bytes", 2.0**40),
+    "PiB": ("bytes", 2.0**50),
+    "EiB": ("bytes", 2.0**60),
 }
 
 
 class Value(NamedTuple):
-    """One figure in base units; `unit` is "" for a plain or an unknown one."""
+    """One figure in base units; `unit` is "" for a plain one, an unknown one is as written."""
 
     label: str
     unit: str
     value: float
 
 
-def parse(lines: list[bytes]) -> list[Value]:
-    """Return the performance data in a plugin's output.
-
-    It stands behind a `|` in the first line, and from a second `|` on in the lines
-    of the long output.
-    """
-    text = [line.decode("utf-8", "replace") for line in lines]
-    first, *rest = text or [""]
-    data = [first.partition("|")[2]]
-    long_output = "\n".join(rest)
-    data += long_output.partition("|")[2].split("\n")
+def parse(lines: Iterable[bytes]) -> list[Value]:
+    """Return the performance data in a plugin's output."""
     values = []
-    for quoted, plain, number, uom in (
-        match.groups() for part in data for match in ITEM.finditer(part)
-    ):
-        unit, factor = UNITS.get(uom, ("", 1.0))
-        label = quoted.replace("''", "'") if quoted is not None else plain
-        values.append(Value(label, unit, float(number.replace(",", ".")) * factor))
+    for _, data in split(line.decode("utf-8", "replace") for line in lines):
+        for item in ITEM.finditer(data):
+            if item["number"] is None:  # U, not known
+                continue
+            unit, factor = UNITS.get(item["unit"], (item["unit"], 1.0))
+            label = item["plain"] or item["quoted"].replace("''", "'")
+            values.append(Value(label, unit, float(item["number"].replace(",", ".")) * factor))
     return values

@@ -4,10 +4,27 @@ from __future__ import annotations
 
 import os
 
+from shim.observe.events import Event, ReportEnded, Subscriber, TerminationLogFailed
 from shim.report.build import Report
 
 # The kubelet reads no more than this (Kubernetes, "Determine the Reason for Pod Failure").
 SUMMARY_SIZE = 4096
+
+
+def termination_log(path: str, log: Subscriber) -> Subscriber:
+    """Return a subscriber that writes a summary of the run's end to the file `path`.
+
+    Where it cannot be written `log` is told.
+    """
+
+    def write(event: Event) -> None:
+        if isinstance(event, ReportEnded):
+            text = summary(event.report, f"{event.delivered} ({event.reason})")
+            problem = write_summary(path, text)
+            if problem is not None:
+                log(TerminationLogFailed(reason=problem))
+
+    return write
 
 
 def summary(report: Report, delivery: str) -> bytes:
@@ -19,13 +36,13 @@ def summary(report: Report, delivery: str) -> bytes:
     return text
 
 
-def write_summary(path: str, text: bytes) -> str:
-    """Write `text` to the file `path` if it is there; return "" or why it could not be written."""
+def write_summary(path: str, text: bytes) -> str | None:
+    """Write `text` to the file `path` if it is there; return None, or why it could not be written."""
     try:
         # Not created: the kubelet does that. Nor waited for, as a FIFO's reader would be.
         fd = os.open(path, os.O_WRONLY | os.O_TRUNC | os.O_NONBLOCK)
     except FileNotFoundError:
-        return ""
+        return None
     except OSError as error:
         return f"{path}: {error.strerror}"
     with open(fd, "wb", buffering=0) as file:
@@ -33,4 +50,4 @@ def write_summary(path: str, text: bytes) -> str:
             file.write(text)
         except OSError as error:
             return f"{path}: {error.strerror}"
-    return ""
+    return None

@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import json
-import signal
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from shim import signals
-from shim.durations import show
-from shim.kuberhealthy import Server
-from shim.report.clean import clean
+from shim.report import wording
+from shim.report.excerpt import MAX_LINES, Editor, Excerpt, count, excerpt, last_line
 from shim.supervise.capture import Captured
 from shim.supervise.escalation import StoppedBy
 from shim.supervise.outcome import Ending, Outcome
 
-MAX_LINES = 64
-MAX_LINE_LENGTH = 1000  # characters
 MAX_BODY_SIZE = 16 * 1024  # bytes of JSON
-CUT = "…"
-NO_MESSAGE = "The check failed without saying why."
 
 
 class Report(NamedTuple):
@@ -37,82 +30,16 @@ PASSED = Report(True, [])
 NOTHING_CAPTURED = Captured([])
 
 
-class Editor:
-    """Makes a line of output fit to be shown on a server's status page.
-
-    `mask` takes the secrets out of a cleaned line, before it is cut: half of one
-    would not be found any more.
-    """
-
-    def __init__(self, server: Server, mask: Callable[[str], str]) -> None:
-        self._server = server
-        self._mask = mask
-
-    def line(self, text: str) -> str:
-        """Return a cleaned line masked, escaped, and cut at its end."""
-        return _cut(self._edit(text))
-
-    def end_of_line(self, text: str) -> str:
-        """Return the same of a line whose beginning is missing, cut there."""
-        return _cut_beginning(self._edit(text))
-
-    def _edit(self, text: str) -> str:
-        text = self._mask(text)
-        if self._server is Server.V2:
-            text = text.replace('"', "'")  # a khjob's labels do not even escape quotes
-        # The server puts errors into Prometheus labels without escaping backslashes.
-        return text.replace("\\", "\\\\")
-
-
 def failure(
     sentences: Sequence[str], editor: Editor, output: Captured = NOTHING_CAPTURED
 ) -> Report:
     """Return a failing report: a few sentences first, then the lines of `output`.
 
-    Whatever goes in, what comes out is within the limits above and accepted by
-    both servers: sentences and lines are edited alike, blank ones are left out,
-    and where nothing remains a generic error stands in.
+    Whatever goes in, what comes out is within the limits and accepted by both servers:
+    sentences and lines are edited alike, blank ones are left out, and where nothing
+    remains a generic error stands in.
     """
-    said = _readable(sentence.encode("utf-8", "replace") for sentence in sentences)
-    first = [editor.line(text) for text in said]
-    head, gap, tail = _ends(output, editor)
-    if not first and not head and not tail:
-        first = [NO_MESSAGE]
-    if output.one_line_of:
-        marker = [
-            f"{CUT} the middle of this line of {output.one_line_of:,} bytes"
-            f" is left out; the pod's log has it all {CUT}"
-        ]
-    else:
-        marker = [_lines_left_out(gap)] if gap else []
-    errors = [*first, *head, *marker, *tail]
-    if len(errors) <= MAX_LINES and len(Report(False, errors).body()) <= MAX_BODY_SIZE:
-        return Report(False, errors)
-    return Report(False, [*first, *_shortened(head, gap, tail, taken=first)])
-
-
-def _readable(lines: Iterable[bytes]) -> list[str]:
-    return [text for text in map(clean, lines) if text]
-
-
-def _ends(output: Captured, editor: Editor) -> tuple[list[str], int, list[str]]:
-    """Return the edited lines of both ends, and how many are missing between them.
-
-    More than MAX_LINES of an end are never shown, and masking a flood takes long.
-    """
-    head, tail = _readable(output.head), _readable(output.tail[output.cut :])
-    end_of_line = clean(output.tail[0]) if output.cut else ""
-    if not output.tail:
-        head, tail = head[:MAX_LINES], head[MAX_LINES:]
-    gap = output.lines_left_out
-    gap += max(len(head) - MAX_LINES, 0) + max(len(tail) - MAX_LINES, 0)
-    if end_of_line and len(tail) >= MAX_LINES:
-        gap, end_of_line = gap + 1, ""
-    head = [editor.line(text) for text in head[:MAX_LINES]]
-    tail = [editor.line(text) for text in tail[-MAX_LINES:]]
-    if end_of_line:
-        tail.insert(0, editor.end_of_line(end_of_line))
-    return head, gap, tail
+    return _failure(sentences, editor, excerpt(output, editor))
 
 
 def lines_of(messages: Sequence[str]) -> Captured:
@@ -136,145 +63,92 @@ def judge(
     `output` is the stream that errors are taken from, named by `stream`;
     `other_output` is looked at where that one is blank. `hints` are further
     sentences, on the likely cause of a failure. `is_plugin` tells that the script
-    is a Nagios plugin, whose exit statuses have a meaning.
+    is a Nagios plugin, whose exit statuses have a meaning, and its output a form.
     """
+    by_itself = outcome.ending is Ending.EXITED
+    code = outcome.exit_status or 0
+    lacks_library = code == 127 and _lacks_library(output, other_output)
+    status = wording.exit_status(code, lacks_library=lacks_library)
     sentences = []
-    if outcome.ending is not Ending.EXITED:
-        sentences.append(_ending_sentence(outcome))
-    elif outcome.exit_status in ok_exit_codes:
+    if not by_itself:
+        sentences.append(wording.ending(outcome))
+    elif code in ok_exit_codes:
         return PASSED
     elif outcome.stopped_by is StoppedBy.SIGNAL:
-        sentences.append(
-            f"{_told_to_stop(outcome)}; the script then exited with status {outcome.exit_status}."
-        )
-    elif is_plugin and outcome.exit_status == 3:
-        sentences.append(
-            "UNKNOWN: the plugin could not find out (exit status 3), so this may be no outage."
-        )
+        sentences.append(wording.exited_when_told(outcome))
+    elif is_plugin and code == 3:
+        sentences.append(wording.UNKNOWN)
+    elif is_plugin and code not in wording.NAGIOS_STATUSES:
+        sentences.append(wording.no_plugin_status(status))
+    shown = excerpt(output, editor, of_plugin=is_plugin and stream != "stderr")
     silent = []
-    if not _last_line(output):
-        silent.append(_silent_sentence(outcome, stream, _last_line(other_output)))
+    if shown.is_blank:
+        subject = "It" if sentences else f"The script exited with {status} and"
+        sentence = wording.silence(
+            subject,
+            stream,
+            was_text=not any(line.strip() for line in [*output.head, *output.tail]),
+            was_cut=bool(shown.gap or shown.one_line_of),
+            other_last_line=editor.quote(last_line(other_output)),
+        )
+        silent.append(sentence)
     # Of a plain exit the silence is the first thing to say; else the likely cause is.
-    rest = [*silent, *hints] if outcome.ending is Ending.EXITED else [*hints, *silent]
-    return failure([*sentences, *rest], editor, output)
+    rest = [*silent, *hints] if by_itself else [*hints, *silent]
+    return _failure([*sentences, *rest], editor, shown)
 
 
-def _cut(text: str) -> str:
-    if len(text) <= MAX_LINE_LENGTH:
-        return text
-    text = text[: MAX_LINE_LENGTH - len(CUT)]
-    if (len(text) - len(text.rstrip("\\"))) % 2:
-        text = text[:-1]  # never half of a doubled backslash
-    return text + CUT
+def _lacks_library(*outputs: Captured) -> bool:
+    """Tell whether the dynamic loader (ld.so(8), glibc's or musl's) did not find a library."""
+    return any(
+        b"loading shared librar" in line
+        for output in outputs
+        for line in [*output.head, *output.tail]
+    )
 
 
-def _cut_beginning(text: str) -> str:
-    text = text[len(CUT) - MAX_LINE_LENGTH :]
-    if (len(text) - len(text.lstrip("\\"))) % 2:
-        text = text[1:]
-    return CUT + text
+def _failure(sentences: Sequence[str], editor: Editor, shown: Excerpt) -> Report:
+    first = [*filter(None, map(editor.sentence, sentences))]
+    if shown.is_blank:
+        return Report(False, first or [wording.NO_MESSAGE])
+    if shown.headline:
+        first.append(shown.headline)
+    marker = []
+    if shown.one_line_of:
+        marker.append(wording.middle_left_out(shown.one_line_of))
+    elif shown.gap:
+        marker.append(wording.lines_left_out(shown.gap))
+    head, tail = ([line.text for line in lines] for lines in (shown.head, shown.tail))
+    errors = [*first, *head, *marker, *tail]
+    if len(errors) <= MAX_LINES and len(Report(False, errors).body()) <= MAX_BODY_SIZE:
+        return Report(False, errors)
+    return Report(False, [*first, *_shortened(shown, taken=first)])
 
 
-def _shortened(head: list[str], gap: int, tail: list[str], *, taken: list[str]) -> list[str]:
+def _shortened(shown: Excerpt, *, taken: list[str]) -> list[str]:
     """Return as many lines as fit from both ends, and a line that counts what is missing.
 
-    `gap` lines are missing already, between `head` and `tail`. `taken` are the
-    errors that the limits must hold as well.
+    `taken` are the errors that the limits must hold as well.
     """
-    lines = head + tail
+    lines = shown.head + shown.tail
     start, stop = 0, len(lines)
     # No line from the other side of the gap may be counted as coming before it.
-    start_limit, stop_limit = (len(head), len(head)) if gap else (len(lines), 0)
-    count = MAX_LINES - len(taken) - 1
-    size = MAX_BODY_SIZE - len(Report(False, [*taken, _lines_left_out(10**15)]).body())
+    middle = len(shown.head)
+    start_limit, stop_limit = (middle, middle) if shown.gap else (len(lines), 0)
+    room = MAX_LINES - len(taken) - 1
+    size = MAX_BODY_SIZE - len(Report(False, [*taken, wording.lines_left_out(10**15)]).body())
     while start < stop:
         from_start = start < start_limit and (start <= len(lines) - stop or stop <= stop_limit)
         if not from_start and stop <= stop_limit:
             break
         line = lines[start] if from_start else lines[stop - 1]
-        size -= len(json.dumps(line, ensure_ascii=False).encode()) + len(", ")
-        count -= 1
-        if size < 0 or count < 0:
+        size -= len(json.dumps(line.text, ensure_ascii=False).encode()) + len(", ")
+        room -= 1
+        if size < 0 or room < 0:
             break
         if from_start:
             start += 1
         else:
             stop -= 1
-    return [*lines[:start], _lines_left_out(gap + stop - start), *lines[stop:]]
-
-
-def _lines_left_out(count: int) -> str:
-    lines = "1 line is" if count == 1 else f"{count:,} lines are"
-    return f"{CUT} {lines} left out here; the pod's log has everything {CUT}"
-
-
-def _last_line(output: Captured) -> str:
-    lines = (clean(line) for line in reversed(output.head + output.tail))
-    return next(filter(None, lines), "")
-
-
-def _silent_sentence(outcome: Outcome, stream: str, other_last_line: str) -> str:
-    text = f"wrote nothing to {'stdout or stderr' if stream == 'both' else stream}"
-    if outcome.ending is Ending.EXITED:
-        status = f"{outcome.exit_status}{_meaning(outcome.exit_status or 0)}"
-        text = f"The script exited with status {status} and {text}"
-    else:
-        text = f"It {text}"
-    if not other_last_line:
-        return f"{text}."
-    other = "stdout" if stream == "stderr" else "stderr"
-    return f"{text}; the last line on {other}: {other_last_line}"
-
-
-def _meaning(status: int) -> str:
-    """Return what an exit status means by the shell's convention (POSIX, sh, 2.8.2)."""
-    if status == 126:
-        return " (a command was found that could not be executed)"
-    if status == 127:
-        return " (a command was not found)"
-    if status > 128 and status - 128 in signal.valid_signals():
-        return f" (a command in it died of {signals.name(status - 128)})"
-    return ""
-
-
-def _ending_sentence(outcome: Outcome) -> str:
-    if outcome.ending is Ending.DIED and outcome.signal is not None:
-        what = signal.strsignal(outcome.signal)
-        return (
-            f"The script died of {signals.name(outcome.signal)}"
-            f" ({what}) after {show(outcome.duration)}."
-        )
-    after = show(outcome.stopped_after or 0.0)
-    if outcome.stopped_by is StoppedBy.SIGNAL:
-        text = f"{_told_to_stop(outcome)}, before the script had finished."
-    elif outcome.stopped_by is StoppedBy.TIMEOUT:
-        text = f"Timed out: the script was still running after {after}, the limit that SHIM_TIMEOUT sets."
-    else:
-        left = outcome.time_left or 0.0
-        text = (
-            f"Timed out: the script was still running after {after} and was stopped"
-            f" {show(abs(left))} {'before' if left >= 0 else 'after'} the check's deadline."
-        )
-        if left < 0:
-            text += " khshim was held up: was the node short of CPU, or the container frozen?"
-    if outcome.killed_after == 0:
-        text += " It was killed at once: there was no time left for a grace period."
-    elif outcome.killed_after is not None:
-        text += f" It did not end within {show(outcome.killed_after)} of SIGTERM and was killed."
-    if outcome.ending is Ending.STUCK:
-        text += (
-            " Even SIGKILL did not end it: it is stuck in the kernel,"
-            " as on a dead network file system."
-        )
-    elif outcome.exit_status is not None:
-        text += f" It then exited with status {outcome.exit_status}, too late to count."
-    return text
-
-
-def _told_to_stop(outcome: Outcome) -> str:
-    # SIGTERM is what Kubernetes sends; SIGINT comes from a keyboard.
-    cause = " (a deleted or evicted pod?)" if outcome.stop_signal == signal.SIGTERM else ""
-    return (
-        f"khshim was told to stop by {signals.name(outcome.stop_signal or 0)}"
-        f" after {show(outcome.stopped_after or 0.0)}{cause}"
-    )
+    missing = shown.gap + count(lines[start:stop])
+    first, last = ([line.text for line in part] for part in (lines[:start], lines[stop:]))
+    return [*first, wording.lines_left_out(missing), *last]

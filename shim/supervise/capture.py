@@ -8,6 +8,9 @@ from typing import NamedTuple
 # Bytes kept at either end. A report has room for 16 KiB; the rest is for what
 # cleaning removes, such as colour codes and progress meters.
 END_SIZE = 64 * 1024
+# Stands where a line was cut.
+CUT = "…"
+CUT_BYTES = CUT.encode()
 
 
 class Captured(NamedTuple):
@@ -15,14 +18,13 @@ class Captured(NamedTuple):
 
     Between `head` and `tail`, `lines_left_out` lines were dropped. Where the whole
     stream was one line too long to keep, `one_line_of` is its size in bytes, else 0.
-    `cut` tells that of the first line in `tail` only the end is there.
+    A line that was cut ends, or begins, with CUT.
     """
 
     head: list[bytes]
     lines_left_out: int = 0
     one_line_of: int = 0
     tail: list[bytes] = []
-    cut: bool = False
 
 
 class Capture:
@@ -60,16 +62,16 @@ class Capture:
         # The lines at the two edges of the gap are fragments. Each counts among the
         # lines left out, unless it is all that is known of its end.
         whole, head_newline, _ = head.rpartition(b"\n")
-        head_lines = _lines(whole) if head_newline else [_without_last_state(head)]
-        _, tail_newline, rest = tail.removesuffix(b"\n").partition(b"\n")
-        tail_lines = _lines(rest) if tail_newline else [tail.removesuffix(b"\n")]
+        head_lines = _lines(whole) if head_newline else [_without_last_state(head) + CUT_BYTES]
+        end, tail_newline, rest = tail.removesuffix(b"\n").partition(b"\n")
+        tail_lines = _lines(rest) if tail_newline else [CUT_BYTES + end]
         left_out = self._newlines_dropped + bool(tail_newline)
         size = 0
         if not head_newline and left_out:
             left_out -= 1
         elif not head_newline:
-            size = len(head) + self._bytes_dropped + len(tail_lines[0])
-        return Captured(head_lines, left_out, size, tail_lines, cut=not tail_newline)
+            size = len(head) + self._bytes_dropped + len(end)
+        return Captured(head_lines, left_out, size, tail_lines)
 
     def _drop(self, size: int) -> None:
         if self._tail.find(b"\n", 0, size) >= 0:  # many times faster than to count none
@@ -88,13 +90,18 @@ class WholeLines:
     def __init__(self, feed: Callable[[bytes], None]) -> None:
         self._feed = feed
         self._rest = b""
+        self._was_cut = False
 
     def feed(self, data: bytes) -> None:
+        if self._was_cut and data:
+            data = data[1:] if data.startswith(b"\n") else CUT_BYTES + data
+            self._was_cut = False
         data = self._rest + data
         end = data.rfind(b"\n") + 1
         if len(data) - end > END_SIZE:
-            data += b"\n"
+            data += CUT_BYTES + b"\n"
             end = len(data)
+            self._was_cut = True
         self._rest = data[end:]
         if end:
             self._feed(data[:end])
@@ -138,12 +145,12 @@ class ScriptOutput:
 
 
 def _without_last_state(line: bytes) -> bytes:
-    """Drop the unfinished last state of a cut line that is rewritten with carriage returns.
+    """Drop what a cut line was being rewritten with, behind a carriage return or backspaces.
 
     It would be what is shown, and could end in half of a secret.
     """
-    states, carriage_return, _ = line.rpartition(b"\r")
-    return states if carriage_return else line
+    last = max(line.rfind(b"\r"), line.rfind(b"\b"))
+    return line[:last].rstrip(b"\b") if last >= 0 else line
 
 
 def _lines(data: bytes) -> list[bytes]:

@@ -20,50 +20,65 @@ class StoppedBy(Enum):
 class Escalation:
     """SIGTERM, then SIGKILL, by the budget and by the signals khshim itself gets.
 
-    Decides only: the caller sends what `due` and `received` return. All times are
-    on the monotonic clock, in seconds.
+    Decides only: the caller sends what `due` and `received` return. In place of SIGTERM
+    the script gets `script_signal`, which ends it as well when khshim receives it. All
+    times are on the monotonic clock, in seconds.
     """
 
-    def __init__(self, budget: Budget, grace_period: float) -> None:
+    def __init__(
+        self, budget: Budget, grace_period: float, script_signal: int = signal.SIGTERM
+    ) -> None:
         self._budget = budget
         self._grace_period = grace_period
+        self._script_signal = script_signal
+        self._terminating = TERMINATING | {script_signal}
         self._terminate_at = budget.terminate_at
-        self._kill_at = budget.kill_at
+        self.kill_at = budget.kill_at
         self.stopped_by: StoppedBy | None = None
         self.stopped_at: float | None = None
-        self.stop_signal = signal.SIGTERM
+        self.stop_signal: int = signal.SIGTERM
+        self.sent_signal = script_signal
         self.killed_at: float | None = None
 
     @property
     def next_at(self) -> float | None:
         """The next moment at which `due` has something to say, or None."""
-        moments = [at for at in (self._terminate_at, self._kill_at) if at is not None]
+        moments = [at for at in (self._terminate_at, self.kill_at) if at is not None]
         return min(moments, default=None)
 
-    def due(self, now: float) -> signal.Signals | None:
+    def due(self, now: float) -> int | None:
         """Return the signal that is to be sent at `now`."""
-        if self._kill_at is not None and now >= self._kill_at:
-            self._kill_at = self._terminate_at = None
+        if self.kill_at is not None and now >= self.kill_at:
+            self.kill_at = self._terminate_at = None
             self.killed_at = now
             if self.stopped_by is None:  # no grace period at all
                 self._stop(self._limit(), now)
             return signal.SIGKILL
         if self._terminate_at is not None and now >= self._terminate_at:
             self._terminate_at = None
+            self.sent_signal = self._script_signal
             self._stop(self._limit(), now)
-            return signal.SIGTERM
+            return self._script_signal
         return None
 
-    def received(self, signum: signal.Signals, now: float) -> None:
-        """Note a signal that is being forwarded; a terminating one starts the grace period."""
-        if signum not in TERMINATING:
-            return
-        if self.stopped_by is None:
-            self.stop_signal = signum
-            self._stop(StoppedBy.SIGNAL, now)
-        if self.killed_at is None:
-            kill_at = now + self._grace_period
-            self._kill_at = kill_at if self._kill_at is None else min(self._kill_at, kill_at)
+    def received(self, signum: int, now: float) -> int:
+        """Note a signal that khshim got, and return the one that the script is to get for it.
+
+        A terminating one starts the grace period.
+        """
+        to_send = self._script_signal if signum == signal.SIGTERM else signum
+        if signum in self._terminating:
+            if self.stopped_by is None:
+                self.stop_signal, self.sent_signal = signum, to_send
+                self._stop(StoppedBy.SIGNAL, now)
+            if self.killed_at is None:
+                kill_at = now + self._grace_period
+                self.kill_at = kill_at if self.kill_at is None else min(self.kill_at, kill_at)
+        return to_send
+
+    def is_to_end(self, signum: int) -> bool:
+        """Tell whether `signum` is to end the script, a stopped one too."""
+        return signum in self._terminating
 
     def _limit(self) -> StoppedBy:
         return StoppedBy.TIMEOUT if self._budget.limited_by_timeout else StoppedBy.DEADLINE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import selectors
 import signal
 import time
@@ -10,10 +11,11 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from shim.budget import Budget
-from shim.signals import FORWARDED, SignalInbox
+from shim.signals import SignalInbox
 from shim.spawn import Child
 from shim.supervise.escalation import Escalation, StoppedBy
 from shim.supervise.outcome import Ending, Outcome
+from shim.supervise.processes import Processes
 from shim.supervise.sink import Output
 
 READ_SIZE = 64 * 1024
@@ -23,6 +25,12 @@ DRAIN_LIMIT = 1024 * 1024
 LONGEST_WAIT = 2_000_000.0
 # A process in an uninterruptible call outlives SIGKILL; the report does not wait for it.
 STUCK_AFTER = 1.0
+# Seconds that a script's filter, as in `exec 2> >(filter >&2)`, may go on after the script.
+# One in Python that imports logging needed 0.1 s with a core of its own, 0.5 s with a tenth
+# of one, and up to 2 s beside eight busy processes on two cores.
+LAST_WORDS = 2.0
+# Seconds from SIGTERM to SIGKILL for what holds the pipes open even then.
+LAST_FLUSH = 0.2
 
 
 class Stream(NamedTuple):
@@ -36,7 +44,8 @@ class Stream(NamedTuple):
 class Supervisor:
     """Runs one started script to its end.
 
-    `on_forward` is told each signal that went on to the script's process group.
+    `stop_signal` is what the script gets in place of SIGTERM. `on_forward` is told of each
+    signal that khshim got, and which one the script's process group got for it.
     """
 
     def __init__(
@@ -46,94 +55,131 @@ class Supervisor:
         inbox: SignalInbox,
         budget: Budget,
         grace_period: float,
-        on_forward: Callable[[signal.Signals], None],
+        stop_signal: int,
+        on_forward: Callable[[int, int], None],
     ) -> None:
-        self._child = child
+        self._processes = Processes(child)
         self._streams = streams
         self._inbox = inbox
         self._budget = budget
-        self._escalation = Escalation(budget, grace_period)
+        self._escalation = Escalation(budget, grace_period, stop_signal)
         self._on_forward = on_forward
         self._selector = selectors.PollSelector()
-        self._exited = False
-        self._stuck_after = STUCK_AFTER
+        self._has_ended = False
+        # Signals that came when there was no script any more: they are the delivery's.
+        self._for_delivery: list[int] = []
+        self._patience = STUCK_AFTER
         if budget.deadline is not None:
-            self._stuck_after = min(STUCK_AFTER, budget.reserve / 2)
+            self._patience = min(STUCK_AFTER, budget.reserve / 2)
 
     def run(self) -> Outcome:
-        """Return once the script has ended and its process group has been killed."""
+        """Return once the script has ended and what it left behind has been killed."""
         with self._selector:
             self._selector.register(self._inbox.fd, selectors.EVENT_READ)
             for stream in self._streams:
                 self._selector.register(stream.fd, selectors.EVENT_READ, stream)
-            while not self._exited and not self._is_stuck():
-                for key, _ in self._selector.select(self._wait()):
-                    if key.fd != self._inbox.fd:
-                        self._pass_on(key.fd, key.data)
-                # Always, and last: poll does not tell of a signal that interrupts it when
-                # its time is over, and a script that has ended is stopped by nothing any
-                # more, however late khshim is to see it.
-                self._take_signals()
-                signum = None if self._exited else self._escalation.due(time.monotonic())
+            while not self._has_ended and not self._is_stuck():
+                self._turn(self._wait())
+                # Last: a script that has ended is stopped by nothing any more, however late
+                # khshim is to see it.
+                signum = None if self._has_ended else self._escalation.due(time.monotonic())
                 if signum is not None:
-                    self._signal_group(signum)
-        ended_at = self._inbox.last_child_at if self._exited else None
-        if ended_at is None:
-            ended_at = time.monotonic()
-        # The unreaped leader still holds the group's id, so it cannot be anyone else's.
-        self._signal_group(signal.SIGKILL)
-        if os.getpid() == 1:
-            _kill_namespace()
+                    self._processes.signal_group(
+                        signum, is_to_end=self._escalation.is_to_end(signum)
+                    )
+            ended_at = self._inbox.last_child_at if self._has_ended else None
+            if ended_at is None:
+                ended_at = time.monotonic()
+            self._hear_last_words()
+            result = self._end_processes()
+        until = time.monotonic() + self._patience
         for stream in self._streams:
-            _drain(stream)
-        result = os.waitid(os.P_PID, self._child.pid, os.WEXITED | os.WNOHANG)
+            _drain(stream, until)
+        if self._for_delivery:
+            self._inbox.put_back(self._for_delivery)
         return self._outcome(result, ended_at)
+
+    def _turn(self, seconds: float) -> None:
+        """Wait for at most `seconds` until something happens, and see to it."""
+        for key, _ in self._selector.select(seconds):
+            if key.fd != self._inbox.fd:
+                self._pass_on(key.fd, key.data)
+        # Always: poll does not tell of a signal that interrupts it when its time is over.
+        self._take_signals()
 
     def _wait(self) -> float:
         """Return the seconds until something is due even if nothing happens."""
         at = self._escalation.next_at
         if at is None and self._escalation.killed_at is not None:
-            at = self._escalation.killed_at + self._stuck_after
+            at = self._escalation.killed_at + self._patience
         return LONGEST_WAIT if at is None else max(0.0, min(at - time.monotonic(), LONGEST_WAIT))
 
     def _is_stuck(self) -> bool:
         killed_at = self._escalation.killed_at
-        return killed_at is not None and time.monotonic() >= killed_at + self._stuck_after
+        return killed_at is not None and time.monotonic() >= killed_at + self._patience
 
     def _take_signals(self) -> None:
-        signums = self._inbox.take()
-        for position, signum in enumerate(signums, 1):
-            if signum in FORWARDED:
-                self._signal_group(signum)
-                self._escalation.received(signum, time.monotonic())
-                self._on_forward(signum)
-            elif self._reap_others():
-                self._exited = True
-                self._inbox.put_back(signums[position:])  # they are the delivery's
-                return
+        for signum in self._inbox.take():
+            if signum == signal.SIGCHLD:
+                self._has_ended = self._has_ended or self._processes.has_script_ended()
+            elif self._has_ended:
+                self._for_delivery.append(signum)
+            else:
+                to_send = self._escalation.received(signum, time.monotonic())
+                self._processes.signal_group(to_send, is_to_end=self._escalation.is_to_end(signum))
+                self._on_forward(signum, to_send)
 
-    def _reap_others(self) -> bool:
-        """Reap adopted orphans; tell whether the script has exited, leaving it unreaped.
+    def _hear_last_words(self) -> None:
+        """Pass on what processes that the script left behind still have to say.
 
-        Orphans are reaped one by one by their own pids, since a wait for any child
-        would take the script's status with it.
+        Once both pipes are closed at their other end there is nothing to wait for.
         """
-        while True:
-            peeked = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-            if peeked is None:
-                return False
-            if peeked.si_pid == self._child.pid:
-                return True
-            os.waitid(os.P_PID, peeked.si_pid, os.WEXITED | os.WNOHANG)
+        if not self._has_ended or self._escalation.killed_at is not None:
+            return
+        self._listen(LAST_WORDS)
+        if self._are_pipes_held():
+            self._processes.terminate()
+            self._listen(LAST_FLUSH)
 
-    def _signal_group(self, signum: signal.Signals) -> None:
-        try:
-            os.killpg(self._child.pid, signum)
-            if signum != signal.SIGKILL:
-                # A stopped process gets the signal only once it is continued.
-                os.killpg(self._child.pid, signal.SIGCONT)
-        except (ProcessLookupError, PermissionError):
-            pass  # all are gone, or only a set-user-ID program is left
+    def _listen(self, seconds: float) -> None:
+        """Pass output on while the pipes are held, for at most `seconds` of the script's time.
+
+        A terminating signal ends it: whoever sent that will not wait.
+        """
+        until = time.monotonic() + seconds
+        if self._escalation.kill_at is not None:
+            until = min(until, self._escalation.kill_at)
+        while (
+            self._are_pipes_held()
+            and (left := until - time.monotonic()) > 0
+            and self._inbox.terminating.isdisjoint(self._for_delivery)
+        ):
+            self._turn(left)
+
+    def _are_pipes_held(self) -> bool:
+        """Tell whether a process can still write to a pipe, be it empty or full."""
+        poll = select.poll()
+        for stream in self._streams:
+            poll.register(stream.fd, 0)
+        hung_up = [fd for fd, event in poll.poll(0) if event & select.POLLHUP]
+        return len(hung_up) < len(self._streams)
+
+    def _end_processes(self) -> os.waitid_result | None:
+        """Kill what is left and reap it; return how the script itself ended, or None.
+
+        What is killed counts against a limit on processes until it is reaped, and leaves
+        its own children to khshim. The report does not wait for what outlives SIGKILL.
+        """
+        self._processes.kill()
+        result = self._processes.reap_script()
+        until = time.monotonic() + (0.0 if result is None else self._patience)
+        poll = select.poll()
+        poll.register(self._inbox.fd, select.POLLIN)
+        while self._processes.reap_others() and (left := until - time.monotonic()) > 0:
+            self._processes.kill_others()
+            poll.poll(left * 1000)
+            self._take_signals()
+        return result
 
     def _pass_on(self, ready: int, stream: Stream) -> None:
         """Read what the script wrote, or write what a slow reader had left pending.
@@ -175,18 +221,11 @@ class Supervisor:
             duration=ended_at - budget.started_at,
             stopped_by=escalation.stopped_by,
             stop_signal=None if stopped_at is None else escalation.stop_signal,
+            sent_signal=escalation.sent_signal,
             stopped_after=(None if stopped_at is None else stopped_at - budget.started_at),
             killed_after=(None if killed_at is None else killed_at - (stopped_at or killed_at)),
             time_left=None if stopped_at is None else budget.time_left(stopped_at),
         )
-
-
-def _kill_namespace() -> None:
-    """As PID 1, end what left the group by setsid(2): nothing here is anyone else's."""
-    try:
-        os.kill(-1, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
 
 
 def _read(stream: Stream) -> int:
@@ -197,11 +236,11 @@ def _read(stream: Stream) -> int:
     return len(data)
 
 
-def _drain(stream: Stream) -> None:
+def _drain(stream: Stream, until: float) -> None:
     """Take what is left in the pipe, without waiting for whoever may still hold it open."""
     taken = 0
     try:
-        while taken < DRAIN_LIMIT and (size := _read(stream)):
+        while taken < DRAIN_LIMIT and (size := _read(stream)) and time.monotonic() < until:
             taken += size
     except BlockingIOError:
         pass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
+from signal import SIGTERM
 from typing import NamedTuple
 
 from shim.supervise.escalation import StoppedBy
@@ -24,7 +25,8 @@ class Outcome(NamedTuple):
     `exit_status` is None where the script died of a signal, `signal` where it did
     not; both are None where it is STUCK. `stopped_after` counts from the script's
     start to khshim's first terminating signal, `killed_after` from there to SIGKILL,
-    which is 0 where SIGKILL was the first.
+    which is 0 where SIGKILL was the first. `stop_signal` is what khshim received where
+    it was told to stop, and `sent_signal` what the script got first.
     `time_left` is what remained until the deadline when `stopped_after` was over
     (None without a deadline).
     """
@@ -35,6 +37,7 @@ class Outcome(NamedTuple):
     duration: float
     stopped_by: StoppedBy | None = None
     stop_signal: int | None = None
+    sent_signal: int = SIGTERM
     stopped_after: float | None = None
     killed_after: float | None = None
     time_left: float | None = None

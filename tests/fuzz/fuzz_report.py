@@ -14,7 +14,8 @@ import atheris
 with atheris.instrument_imports(include=["shim"]):
     from shim.commands.fake_kuberhealthy import Request, reply_to
     from shim.kuberhealthy import PATHS, Endpoint, Server
-    from shim.report.build import MAX_BODY_SIZE, MAX_LINE_LENGTH, MAX_LINES, Editor, failure
+    from shim.report.build import MAX_BODY_SIZE, failure
+    from shim.report.excerpt import MAX_LINE_LENGTH, MAX_LINES, Editor
     from shim.report.mask import Masker
     from shim.supervise.capture import ScriptOutput
 

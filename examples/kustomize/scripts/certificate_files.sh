@@ -1,9 +1,25 @@
 #!/bin/sh
-# Every certificate bundle named as an argument must be there and hold a certificate.
+# certificate_files.sh - is every bundle of certificates there, and does it hold a certificate?
+#
+# Its arguments are the bundles' absolute paths, at least one. Needs grep.
+set -u
+
+fail() {
+    printf '%s\n' "$2" >&2
+    exit "$1"
+}
+
+[ $# -gt 0 ] || fail 2 "no argument was given: expected absolute paths of certificate bundles"
+command -v grep >/dev/null || fail 1 "grep is missing, so no bundle can be looked at"
 failed=0
 for bundle in "$@"; do
-    if ! grep -q 'BEGIN CERTIFICATE' "$bundle"; then
-        echo "$bundle holds no certificate" >&2
+    case $bundle in
+        /*) ;;
+        *) fail 2 "'$bundle' is an argument: expected an absolute path, such as /tls/ca.crt" ;;
+    esac
+    certificates=$(grep -e '^-----BEGIN CERTIFICATE-----' -- "$bundle")
+    if [ -z "$certificates" ]; then
+        printf '%s\n' "$bundle holds no certificate" >&2
         failed=1
     fi
 done
