@@ -74,7 +74,7 @@ test-kuberhealthy: $(VENV)/.khshim-dev ## Build the real Kuberhealthy servers an
 	$(BIN)/python -m tests.kuberhealthy.build $(SERVERS)
 	$(BIN)/python -m pytest -p tests.compatibility --servers "$(SERVERS)" tests/kuberhealthy
 
-compatibility: $(VENV)/.khshim-dev ## The same, and write what came of it into docs/COMPATIBILITY.md
+compatibility: $(VENV)/.khshim-dev ## The same, and write docs/COMPATIBILITY.md
 	$(BIN)/python -m tests.kuberhealthy.build
 	$(BIN)/python -m pytest -p tests.compatibility --compatibility=servers tests/kuberhealthy
 

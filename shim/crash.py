@@ -37,7 +37,7 @@ def kill_script(child: Child | None) -> None:
     until = time.monotonic() + TIME_TO_KILL
     while processes.reap_others() and time.monotonic() < until:
         processes.kill_others()
-        time.sleep(0.01)  # nobody is woken by a signal any more
+        time.sleep(0.01)  # the wake-up pipe is not read any more
 
 
 def give_up(error: Exception, environ: Mapping[str, str], child: Child | None) -> int:

@@ -164,7 +164,7 @@ class _SecondHalf:
         return causes
 
     def _deliver(self, report: Report) -> Result | None:
-        """Deliver the report; return what became of it, None where it cannot be sent at all."""
+        """Deliver the report; return how that ended, None where it cannot be sent at all."""
         endpoint, settings = self._settings.endpoint, self._settings
         if endpoint is None:
             self._tell(events.ReportImpossible())

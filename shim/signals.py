@@ -61,7 +61,7 @@ class SignalInbox:
             return []
 
     def put_back(self, signums: "list[int]") -> None:
-        """Leave signals that were taken to the next who takes some."""
+        """Leave signals that were taken to the next call of `take`."""
         os.write(self._writer, bytes(signums))
 
 

@@ -22,7 +22,7 @@ from shim.report.clean import clean
         ("\ud800".encode("utf-8", "surrogatepass"), "\ufffd\ufffd\ufffd"),
         (b"nul\0 bell\x07 del\x7f", "nul bell del"),
         ("c1 \x9e \u202egnp".encode(), "c1  gnp"),
-        # What ends a line for somebody keeps words apart.
+        # What some readers take for the end of a line keeps words apart.
         ("a\x0bb\x0cc\x85d\u2028e\u2029f".encode(), "a b c d e f"),
         (b"\x1b[1;31mred\x1b[0m \x1b[38;5;196mmore\x1b[K", "red more"),
         (b"\x1b]0;title\x07text", "text"),

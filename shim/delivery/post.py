@@ -14,7 +14,7 @@ from urllib3.exceptions import HTTPError, LocationValueError
 
 from shim.delivery.connect import CONNECT_TIMEOUT, connect, resolve, tls_context
 
-# Of a body that is only shown, enough for the server's own words.
+# Bytes of a body that are read: enough to show the server's own words.
 WORDS_SIZE = 1024
 # The body of a 200 only tells Kuberhealthy's own answer, which has none, from another's.
 BODY_TIMEOUT = 1.0

@@ -92,7 +92,7 @@ def judge(
             other_last_line=editor.quote(last_line(other_output)),
         )
         silent.append(sentence)
-    # Of a plain exit the silence is the first thing to say; else the likely cause is.
+    # After a plain exit the silence is told first, and otherwise the likely cause.
     rest = [*silent, *hints] if by_itself else [*hints, *silent]
     return _failure([*sentences, *rest], editor, shown)
 
