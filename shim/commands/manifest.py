@@ -25,8 +25,6 @@ def main(words: Sequence[str]) -> int:
         text = to_yaml(documents)
     except ManifestError as error:
         return _fail(str(error))
-    except ImportError:
-        return _fail("writing YAML needs PyYAML: pip install 'khshim[manifest]'")
     for note in _notes(check, documents):
         complain(f"khshim manifest: note that {note}\n")
     if isinstance(sys.stdout, io.TextIOWrapper):

@@ -47,7 +47,8 @@ func run(in io.Reader, out io.Writer) error {
 }
 
 // split returns the documents as kubectl separates them, before any of them is parsed: at
-// each line that begins with three dashes, whatever it may belong to.
+// each line that begins with three dashes, whatever it may belong to. Of blank ones it takes
+// no notice.
 func split(in *bufio.Reader) ([][]byte, error) {
 	var documents [][]byte
 	var document []byte
@@ -56,14 +57,19 @@ func split(in *bufio.Reader) ([][]byte, error) {
 		if err != nil && !errors.Is(err, io.EOF) {
 			return nil, err
 		}
-		if bytes.HasPrefix(line, []byte("---")) {
-			documents = append(documents, document)
-			document = nil
-		} else {
+		isEnd := err != nil
+		isMark := bytes.HasPrefix(line, []byte("---"))
+		if !isMark {
 			document = append(document, line...)
 		}
-		if err != nil {
-			return append(documents, document), nil
+		if (isMark || isEnd) && len(bytes.TrimSpace(document)) > 0 {
+			documents = append(documents, document)
+		}
+		if isMark {
+			document = nil
+		}
+		if isEnd {
+			return documents, nil
 		}
 	}
 }
