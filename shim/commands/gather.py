@@ -32,7 +32,8 @@ def gather(
     `options` are those for all scripts, and `header_parser`, a HeaderParser, reads a script's
     own. Raises ManifestError with a line for each script that cannot be a check.
     """
-    paths, left_out = sources.find(words)
+    found = sources.find(words)
+    paths = found.scripts
     if len(paths) > 1 and "name" in options:
         raise ManifestError(f"--name is for one script, and here are {len(paths)}")
     problems: dict[str, str] = {}
@@ -48,7 +49,7 @@ def gather(
     needed.update(map(os.path.realpath, _files(options)))
 
     def is_check(path: str) -> bool:
-        return path in words or os.path.realpath(path) not in needed
+        return path in found.named or os.path.realpath(path) not in needed
 
     checks: dict[tuple[str | None, str], Check] = {}
     for script in scripts:
@@ -61,7 +62,7 @@ def gather(
     told = [problems[path] for path in paths if path in problems and is_check(path)]
     if told:
         raise ManifestError("\n".join(told))
-    return list(checks.values()), [path for path in left_out if is_check(path)]
+    return list(checks.values()), [path for path in found.others if is_check(path)]
 
 
 def _add(checks: dict[tuple[str | None, str], Check], check: Check) -> None:

@@ -106,9 +106,13 @@ def _read_record(folder: Path) -> dict[str, str]:
         text = (folder / RECORD).read_text()
     except FileNotFoundError:
         return {}
-    pairs = (line.partition("  ") for line in text.splitlines())
-    # It comes from a repository: a path that leads out of the folder is not khshim's.
-    return {path: digest for digest, _, path in pairs if ".." not in Path("/", path).parts[1:]}
+    pairs = (line.partition("  ") for line in text.split("\n"))
+    return {path: digest for digest, _, path in pairs if path and not _leads_out(path)}
+
+
+def _leads_out(path: str) -> bool:
+    """Tell whether a path is not one in the folder: the record comes with a repository."""
+    return path.startswith("/") or ".." in path.split("/")
 
 
 def _digest(path: Path) -> str | None:

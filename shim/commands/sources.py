@@ -30,17 +30,29 @@ class File(NamedTuple):
     text: str
 
 
-def find(words: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Return the paths of the scripts that `words` name, and the files that were left out.
+class Found(NamedTuple):
+    """Paths of scripts that were named, of those in folders, and of what else is in these."""
+
+    named: list[str]
+    in_folders: list[str]
+    others: list[str]
+
+    @property
+    def scripts(self) -> list[str]:
+        """All scripts, each once."""
+        return list(dict.fromkeys([*self.named, *self.in_folders]))
+
+
+def find(words: Sequence[str]) -> Found:
+    """Return the paths of what `words` name.
 
     A word is a path, a folder of scripts, the name of a bundled script, or "-" for stdin.
     Raises ManifestError where one of them leads to no script.
     """
-    paths: list[str] = []
-    left_out: list[str] = []
+    found = Found([], [], [])
     for word in words:
         if word == STDIN:
-            paths.append(word)
+            found.named.append(word)
         elif os.path.isdir(word):
             scripts, others = _in_folder(word)
             if not scripts:
@@ -48,11 +60,11 @@ def find(words: Sequence[str]) -> tuple[list[str], list[str]]:
                     f"the folder {word} holds no script: no file in it begins with #!, is named"
                     " .sh or .py, or has a line # khshim:"
                 )
-            paths += scripts
-            left_out += others
+            found.in_folders.extend(scripts)
+            found.others.extend(others)
         else:
-            paths.append(_find_file(word))
-    return list(dict.fromkeys(paths)), left_out
+            found.named.append(_find_file(word))
+    return found
 
 
 def read_script(path: str) -> File:
@@ -92,7 +104,7 @@ def check_name(file_name: str) -> str:
 
 def _find_file(word: str) -> str:
     try:
-        return executable.find(word)
+        return executable.find(word).removeprefix("./")
     except executable.StartError as error:
         raise ManifestError(str(error).removesuffix(".")) from None
 
@@ -106,7 +118,7 @@ def _in_folder(folder: str) -> tuple[list[str], list[str]]:
     except OSError as error:
         raise ManifestError(f"the folder {folder} cannot be listed: {error.strerror}") from error
     for name in names:
-        path = os.path.join(folder, name)
+        path = os.path.join(folder, name).removeprefix("./")
         if name.startswith(".") or os.path.isdir(path):
             continue
         (scripts if _is_script(path) else others).append(path)

@@ -39,6 +39,9 @@ func run(in io.Reader, out io.Writer) error {
 		if err != nil {
 			return fmt.Errorf("%w in\n%s", err, document)
 		}
+		if string(found.Kubectl) == "null" { // blank, or comments alone: kubectl passes over it
+			continue
+		}
 		if err := json.NewEncoder(out).Encode(found); err != nil {
 			return err
 		}
@@ -47,8 +50,7 @@ func run(in io.Reader, out io.Writer) error {
 }
 
 // split returns the documents as kubectl separates them, before any of them is parsed: at
-// each line that begins with three dashes, whatever it may belong to. Of blank ones it takes
-// no notice.
+// each line that begins with three dashes, whatever it may belong to.
 func split(in *bufio.Reader) ([][]byte, error) {
 	var documents [][]byte
 	var document []byte
@@ -57,19 +59,14 @@ func split(in *bufio.Reader) ([][]byte, error) {
 		if err != nil && !errors.Is(err, io.EOF) {
 			return nil, err
 		}
-		isEnd := err != nil
-		isMark := bytes.HasPrefix(line, []byte("---"))
-		if !isMark {
+		if bytes.HasPrefix(line, []byte("---")) {
+			documents = append(documents, document)
+			document = nil
+		} else {
 			document = append(document, line...)
 		}
-		if (isMark || isEnd) && len(bytes.TrimSpace(document)) > 0 {
-			documents = append(documents, document)
-		}
-		if isMark {
-			document = nil
-		}
-		if isEnd {
-			return documents, nil
+		if err != nil {
+			return append(documents, document), nil
 		}
 	}
 }
