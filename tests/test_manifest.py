@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -429,7 +430,7 @@ def test_a_role_for_a_service_account_that_is_there(common: list[str]) -> None:
     ("image", "is_noted"),
     [
         ("khshim", True),
-        ("khshim:0.1.0", True),
+        ("khshim:1.0", True),
         ("localhost/khshim:1", True),
         ("localhost:5000/khshim:1", False),
         ("team/khshim:1", False),
@@ -671,3 +672,12 @@ def test_the_kustomization_is_valid() -> None:
     assert env["SHIM_SCRIPT"] in [Path(file).name for file in generator["files"]]
     assert all((folder / file).is_file() for file in generator["files"])
     assert Settings({**GOOD, **env}).problems == []
+
+
+def test_kustomize_reads_the_example() -> None:
+    kubectl = shutil.which("kubectl")
+    if kubectl is None:
+        pytest.skip("kubectl is not installed")
+    command = [kubectl, "kustomize", str(ROOT / "examples" / "kustomize")]
+    built = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert [one["kind"] for one in load(built.stdout)] == ["ConfigMap", "HealthCheck"]
