@@ -29,7 +29,7 @@ $(VENV)/.khshim: setup.cfg pyproject.toml
 	    echo "$(PYTHON) has no venv module: on Debian and Ubuntu, apt install python3-venv" >&2; exit 1; }
 	@echo "Setting up $(VENV) (once)"
 	@$(PYTHON) -m venv --clear $(VENV)
-	@$(INSTALL) --editable '.[manifest]' || $(INSTALL_FAILED)
+	@$(INSTALL) --editable . || $(INSTALL_FAILED)
 	@echo $(PYTHON) >$(VENV)/.interpreter
 	@touch $@
 

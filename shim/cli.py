@@ -20,10 +20,9 @@ khshim turns any script into a Kuberhealthy check.
   khshim try [--server v3|v2] [--timeout 30s] [--json] SCRIPT [ARG...]
       run it as in the cluster, against a stand-in for Kuberhealthy, and show
       what Kuberhealthy would get (with --json the report and nothing else)
-  khshim manifest SCRIPT [ARG...] --name NAME --interval 5m --timeout 1m
-      write the resources that run it as a check, for kubectl apply -f -
-      [--once] [--server v3|v2] [--image IMAGE] [--namespace NAMESPACE]
-      [--env K=V] [--secret-env K=SECRET/KEY] [--label K=V] [--annotation K=V]
+  khshim manifest SCRIPT... --interval 5m --timeout 1m [-- ARG...]
+      write the resources that run each as a check, for kubectl apply -f -
+      (khshim manifest --help)
   khshim doctor [--json]          look at what usually goes wrong in a pod
   khshim --help | --version
 
@@ -46,7 +45,7 @@ def main(argv: "Sequence[str] | None" = None) -> int:
     named = words.pop(0) if words and words[0] in COMMANDS else ""
     command = named or "run"
     option = words[0] if words and words[0].startswith("-") else ""
-    if option in ("-h", "--help", "--version"):
+    if command != "manifest" and option in ("-h", "--help", "--version"):
         from shim.commands.output import put
 
         version = f"khshim {shim.__version__}\n"
