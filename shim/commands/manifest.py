@@ -55,8 +55,9 @@ def _notes(check: Check, documents: Sequence[Resource]) -> Iterator[str]:
     yield from (doubt.message() for doubt in doubts(settings))
 
 
-def _parse(words: Sequence[str]) -> Check:
-    parser = Parser("khshim manifest", add_help=False, allow_abbrev=False)
+def parser() -> Parser:
+    """Return the parser of the command line."""
+    parser = Parser("khshim manifest", allow_abbrev=False)
     parser.add_argument("--name", required=True)
     often = parser.add_mutually_exclusive_group(required=True)
     often.add_argument("--interval", default="")
@@ -72,7 +73,11 @@ def _parse(words: Sequence[str]) -> Check:
     # Options come before or behind the script; what follows "--" is the script's own.
     parser.add_argument("script")
     parser.add_argument("args", nargs="*")
-    options = parser.parse_intermixed_args(words)
+    return parser
+
+
+def _parse(words: Sequence[str]) -> Check:
+    options = parser().parse_intermixed_args(words)
     return Check(
         script=options.script,
         args=options.args,
