@@ -12,6 +12,13 @@ from shim.settings import SETTINGS, Setting
 
 WIDTH = 80
 INDENT = 6
+# Each command: how it is called, and what it does.
+COMMANDS = {
+    "run": ("khshim [run] [SCRIPT [ARG...]]", "run it, report exit status and stderr"),
+    "try": ("khshim try SCRIPT [ARG...]", "show what would be reported, no cluster"),
+    "manifest": ("khshim manifest SCRIPT...", "write the resources for kubectl apply"),
+    "doctor": ("khshim doctor", "look at what usually goes wrong in a pod"),
+}
 
 
 def settings_table() -> str:
@@ -38,6 +45,30 @@ def exit_statuses_table() -> str:
     """Return the exit statuses as a table in Markdown."""
     rows = [(str(status), meaning) for status, meaning in exit_status.MEANINGS.items()]
     return _table(("status", "meaning"), rows)
+
+
+def overview() -> str:
+    """Return the help on all commands, which fits on one screen."""
+    names = [f"  {usage:35}{summary}" for usage, summary in COMMANDS.values()]
+    statuses = ", ".join(map(str, exit_status.MEANINGS))
+    return "\n".join(
+        [
+            "khshim turns any script into a Kuberhealthy check.",
+            "",
+            *names,
+            "  khshim COMMAND --help | --version",
+            "",
+            "`run` takes everything from the environment: SHIM_SCRIPT, the other SHIM_",
+            "settings, and what Kuberhealthy sets. SCRIPT and ARGs win over it.",
+            "",
+            "Example:",
+            "  khshim try --timeout 10s ./my_check.sh --verbose",
+            "",
+            f"Exit status of run: {statuses} (see khshim run --help).",
+            "Of try and doctor: 0 OK, 1 not OK. 64 for wrong usage of any.",
+            "",
+        ]
+    )
 
 
 def run_help() -> str:

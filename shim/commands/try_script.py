@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import signal
 import subprocess
@@ -16,6 +17,7 @@ from shim import durations, signals
 from shim.commands.arguments import Parser
 from shim.commands.fake_kuberhealthy import OVERWRITTEN_SECONDS, Receiver
 from shim.commands.output import complain, put
+from shim.crash import DEPENDENCIES
 from shim.kuberhealthy import Server
 
 # Of what a run says only its end is kept, which tells why there is no report.
@@ -26,13 +28,14 @@ OUTPUT_DRAIN = 1.0
 
 def main(words: Sequence[str]) -> int:
     """Try the script that `words` name; return 0 for OK, 1 for not OK."""
-    parser = Parser("khshim try", add_help=False, allow_abbrev=False)
+    parser = Parser("khshim try", allow_abbrev=False)
     parser.add_argument("--server", choices=[server.value for server in Server], default="v3")
     parser.add_argument("--timeout", type=_timeout, default=30.0)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("command", nargs=argparse.REMAINDER)
     options = parser.parse_args(words)
     command = options.command[1:] if options.command[:1] == ["--"] else options.command
+    require_packages()
     if not command and not os.environ.get("SHIM_SCRIPT"):
         parser.error("no SCRIPT is named")
     with Receiver(Server(options.server), options.timeout) as receiver:
@@ -42,6 +45,12 @@ def main(words: Sequence[str]) -> int:
         environ = {"SHIM_LOG_FORMAT": "text", **os.environ, **receiver.environment()}
         status = _run(command, environ)
         return put(_shown(receiver, started_at, status), _verdict(receiver))
+
+
+def require_packages() -> None:
+    """Raise ModuleNotFoundError for a missing package here, where a sentence can be said of it."""
+    for name in DEPENDENCIES:
+        importlib.import_module(name)
 
 
 def _timeout(text: str) -> float:
