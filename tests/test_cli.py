@@ -224,7 +224,7 @@ def test_elsewhere_than_on_linux_there_is_help(words: list[str]) -> None:
 def test_elsewhere_than_on_linux_a_manifest_can_be_written(script: Write) -> None:
     result = on_macos(
         "manifest", script("#!/bin/sh\n"), "--name", "web", "--interval", "5m", "--timeout", "1m",
-        "--env", "SHIM_STOP_SIGNAL=SIGRTMIN+3",
+        "--env", "SHIM_STOP_SIGNAL=SIGRTMIN+3", "--image", "registry.example/khshim:1.2",
     )  # fmt: skip
     assert (result.returncode, result.stderr) == (0, "")
     assert "kind: HealthCheck" in result.stdout

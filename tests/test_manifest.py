@@ -233,7 +233,7 @@ def test_what_does_not_fit_together(common: list[str], words: list[str], sentenc
         (["--role", "pods,nodes"], "--role: nodes are in no namespace: --cluster-role nodes"),
         (["--server", "v4"], "--server: invalid choice: 'v4'"),
         (["--once"], "--once: not allowed with"),
-        (["--intervall", "5m"], "unrecognized arguments: --intervall"),
+        (["--intervall", "5m"], "there is no option --intervall. Did you mean --interval?"),
     ],
 )
 def test_what_a_cluster_would_refuse(
