@@ -147,7 +147,7 @@ def _masked(line: bytes, spans: Iterable[tuple[int, int]]) -> bytes:
 
 def _forms_of(secret: bytes) -> Iterator[bytes]:
     """Return how `secret` looks in a cleaned line whose escapes, if any, are undone."""
-    text = clean(secret)
+    text = secret.decode("utf-8", "replace")
     if len(text) < SHORTEST:
         return
     for shown in (secret, secret.decode("latin-1").encode()):  # Perl takes bytes for characters
