@@ -496,6 +496,12 @@ def test_escapes_and_repeated_characters_take_no_longer(text: str, secret: str) 
 
 
 @pytest.mark.timeout(10)
+@pytest.mark.parametrize("value", ["://a:" * 25_000, ":a" * 60_000, "://" * 40_000, "/" * 120_000])
+def test_a_long_value_that_may_be_a_url_takes_no_longer(value: str) -> None:
+    assert Masker({"A_URL": value, "A_CREDENTIAL": value})("x") == "x"
+
+
+@pytest.mark.timeout(10)
 def test_a_long_secret_and_much_output_take_no_longer_than_they_are() -> None:
     """A key file of 40 KB has some 10,000 forms; one at a time they took half a minute."""
     lines = [sha256(b"%d" % number).hexdigest() for number in range(3600)]
