@@ -42,6 +42,10 @@ from shim.report.clean import clean
         (b"working |\x08/\x08-\x08\\\x08 done", "working  done"),
         (b"working |\x08 \x08", "working"),
         (b"abc\x08\x08", "abc"),
+        (b"abcd\x08\x08\x08x", "axcd"),
+        # What is before a cut is not known.
+        ("…\x08\x08ab".encode(), "…ab"),
+        ("ab\x08\x08\x08c…".encode(), "c…"),
         (b"\x08\x08a\x08\x08\x08\x08b", "b"),
         (b"50%\x08\x1b[K\x08\x0060%", "560%"),
         (b"\xc3\xbc\x08u", "u"),
