@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from shim.observe.perfdata import UNITS, Value, parse
+from tests.support.servers import web_server
 
 V = Value
 
@@ -109,11 +110,10 @@ PLUGIN_RUNS = [
 
 
 @pytest.mark.parametrize("run", PLUGIN_RUNS)
-def test_performance_data_of_real_plugins_as_perl_reads_it(
-    plugins: Path, web: int, run: str
-) -> None:
-    program, *args = run.format(port=web).split()
-    result = subprocess.run([plugins / program, *args], capture_output=True)
+def test_performance_data_of_real_plugins_as_perl_reads_it(plugins: Path, run: str) -> None:
+    with web_server() as url:
+        program, *args = run.format(port=url.rpartition(":")[2]).split()
+        result = subprocess.run([plugins / program, *args], capture_output=True)
     data = b" ".join(line.partition(b"|")[2] for line in result.stdout.split(b"\n"))
     assert parse(result.stdout.split(b"\n")) == by_perl(data.decode())
 
@@ -130,6 +130,3 @@ def test_performance_data_of_real_plugins_as_perl_reads_it(
 )
 def test_performance_data_as_perl_reads_it(data: str) -> None:
     assert parse([f"OK | {data}".encode()]) == by_perl(data)
-
-
-PLUGINS = Path("/usr/lib/nagios/plugins")

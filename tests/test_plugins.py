@@ -17,13 +17,6 @@ Write = Callable[..., str]
 
 
 @pytest.fixture
-def plugins() -> Path:
-    if not (PLUGINS / "check_tcp").exists():
-        pytest.skip("needs Debian's monitoring-plugins-basic")
-    return PLUGINS
-
-
-@pytest.fixture
 def web() -> Iterator[int]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
