@@ -19,6 +19,8 @@ from tests.support.khshim import Shim
 settings.register_profile("khshim", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("khshim")
 
+PLUGINS = Path("/usr/lib/nagios/plugins")
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests that run khshim as a process: `make quick` leaves them out."""
@@ -69,3 +71,10 @@ def python_script(script: Callable[..., str]) -> Callable[[str], str]:
         return script(f"#!{sys.executable}\n{text}", "check.py")
 
     return write
+
+
+@pytest.fixture
+def plugins() -> Path:
+    if not (PLUGINS / "check_tcp").exists():
+        pytest.skip("needs Debian's monitoring-plugins-basic")
+    return PLUGINS

@@ -242,7 +242,7 @@ def test_what_a_cluster_would_refuse(
     result = manifest(*common, "--interval", "5m", *words)
     assert result.returncode == 64
     assert sentence in result.stderr and result.stderr.count("\n") == 1
-    assert result.stderr.endswith("; see khshim manifest --help\n")
+    assert result.stderr.lower().endswith(" see khshim manifest --help\n")
     assert result.stdout == ""
 
 

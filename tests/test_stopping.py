@@ -7,7 +7,6 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +16,7 @@ import pytest
 from shim import signals
 from shim.signals import FORWARDED
 from shim.supervise.loop import LAST_WORDS
-from tests.support.khshim import KHSHIM, Run, Shim
+from tests.support.khshim import Run, Shim
 from tests.support.processes import LISTENER, is_alive, lines, pid_1, wait_until_gone
 
 Write = Callable[..., str]
@@ -570,41 +569,3 @@ def test_a_process_that_sigkill_does_not_end_is_reported(shim: Shim, script: Wri
         pid = run.event("script_started")["pid"]
         wait_until_gone(pid)
         os.rmdir(group)
-
-
-def test_the_fast_half_imports_nothing_slow() -> None:
-    """What must be loaded before the script starts stays small."""
-    code = "import shim.signals, shim.start, sys; print(*sys.modules)"
-    modules = subprocess.run(
-        [
-            sys.executable,
-            "-I",
-            "-S",
-            "-c",
-            f"import sys; sys.path.append({os.getcwd()!r}); {code}",
-        ],
-        capture_output=True,
-        check=True,
-        text=True,
-    ).stdout.split()
-    slow = {
-        "urllib3",
-        "logging",
-        "pythonjsonlogger",
-        "json",
-        "re",
-        "typing",
-        "selectors",
-        "subprocess",
-        "threading",
-        "argparse",
-        "socket",
-        "ctypes",
-        "select",
-    }
-    assert not slow.intersection(modules)
-
-
-def test_the_module_runs_as_a_command() -> None:
-    version = subprocess.run([*KHSHIM, "--version"], capture_output=True, text=True, check=True)
-    assert version.stdout.startswith("khshim ")
