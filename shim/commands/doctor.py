@@ -34,11 +34,11 @@ WHERE_IT_IS_SET = "look for it in Kuberhealthy's own settings, the pod's spec an
 
 
 class Finding(NamedTuple):
-    """One thing looked at. `advice` is "" where it is right."""
+    """One thing looked at. `advice` is None where it is right."""
 
     what: str
     found: str
-    advice: str = ""
+    advice: str | None = None
 
 
 DESCRIPTION = """\
