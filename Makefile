@@ -35,7 +35,7 @@ $(VENV)/.khshim: setup.cfg pyproject.toml
 
 $(VENV)/.khshim-dev: $(VENV)/.khshim
 	@echo "Installing the development tools into $(VENV) (once)"
-	@$(INSTALL) --editable '.[test,lint]' || $(INSTALL_FAILED)
+	@$(INSTALL) --editable '.[test,lint,docs]' || $(INSTALL_FAILED)
 	@touch $@
 
 try: $(VENV)/.khshim ## Run three example scripts as Kuberhealthy would
@@ -122,7 +122,7 @@ format: $(VENV)/.khshim-dev ## Lay the code out
 	$(BIN)/black --line-length 100 --quiet .
 
 docs: $(VENV)/.khshim-dev ## Write the tables that are made from declarations into the documents
-	$(BIN)/python docs/generate.py
+	$(BIN)/python -m docs.generate
 
 clean: ## Remove what was made here
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .hypothesis

@@ -12,6 +12,7 @@ from shim.settings import SETTINGS, Setting
 
 WIDTH = 80
 INDENT = 6
+SUMMARY = "turns any script into a Kuberhealthy check"
 # Each command: how it is called, and what it does.
 COMMANDS = {
     "run": ("khshim [run] [SCRIPT [ARG...]]", "run it, report exit status and stderr"),
@@ -23,7 +24,7 @@ COMMANDS = {
 
 def settings_table() -> str:
     """Return the settings as a table in Markdown, khshim's own before Kuberhealthy's."""
-    rows = [(f"`{row.name}`", row.default_words, row.meaning) for row in _settings()]
+    rows = [(f"`{row.name}`", row.default_words, row.meaning) for row in settings()]
     return _table(("variable", "default", "meaning"), rows)
 
 
@@ -53,7 +54,7 @@ def overview() -> str:
     statuses = ", ".join(map(str, exit_status.MEANINGS))
     return "\n".join(
         [
-            "khshim turns any script into a Kuberhealthy check.",
+            f"khshim {SUMMARY}.",
             "",
             *names,
             "  khshim COMMAND --help | --version",
@@ -81,8 +82,8 @@ def run_help() -> str:
         "",
         "Settings:",
     ]
-    for setting in _settings():
-        default = _plain(setting.default_words)
+    for setting in settings():
+        default = plain(setting.default_words)
         lines.append(f"  {setting.name}" + ("" if default == "–" else f"  [{default}]"))
         lines += _wrapped(setting.meaning)
     lines += ["", "Exit status:"]
@@ -91,7 +92,8 @@ def run_help() -> str:
     return "\n".join(lines)
 
 
-def _settings() -> list[Setting[Any]]:
+def settings() -> list[Setting[Any]]:
+    """Return all settings, khshim's own before Kuberhealthy's."""
     return sorted(SETTINGS, key=lambda setting: setting.name.startswith("KH_"))
 
 
@@ -102,11 +104,11 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def _wrapped(markdown: str) -> list[str]:
     indent = " " * INDENT
-    text = _plain(markdown)
+    text = plain(markdown)
     return textwrap.wrap(text, WIDTH, initial_indent=indent, subsequent_indent=indent)
 
 
-def _plain(markdown: str) -> str:
+def plain(markdown: str) -> str:
     """Return Markdown as plain text: links by their words, and no marks of code."""
     without_references = re.sub(r" \(\[[^]]*\]\(#[^)]*\)\)", "", markdown)
     return re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", without_references).replace("`", "")
