@@ -40,9 +40,10 @@ class Screen:
     def live(self, text: str) -> None:
         """Draw the live line anew."""
         if self._can_draw and self._at_line_start:
-            # A line that wraps could not be erased.
-            shown = text[: os.get_terminal_size(2).columns - 1 or 79]
-            _write(2, ERASE_LINE + shown.encode("ascii", "replace"))
+            # A line that wraps could not be erased. A terminal may not know its width.
+            columns = os.get_terminal_size(2).columns or 80
+            shown = text[: columns - 1].encode("ascii", "replace")
+            _write(2, ERASE_LINE + shown)
             self._is_drawn = True
 
     def erase(self) -> None:

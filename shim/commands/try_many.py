@@ -27,6 +27,8 @@ KEPT_OUTPUT = 16 * 1024
 # What XML 1.0 has no way to write.
 NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 PROGRESS_INTERVAL = 0.5
+# Characters of an error that are shown however narrow the terminal is.
+LEAST_WORDS = 40
 
 
 class Tried(NamedTuple):
@@ -131,7 +133,7 @@ def _table(tried: Sequence[Tried]) -> str:
         verdict = style("green" if one.ok else "red", f"{'OK' if one.ok else 'NOT OK':7}")
         words = one.errors[0] if one.errors else one.note
         if columns is not None:
-            words = words[: max(columns - names - 21, 10)]
+            words = words[: max(columns - names - 21, LEAST_WORDS)]
         line = f"{one.script:{names}}  {verdict}  {durations.show(one.seconds):>8}  {words}"
         lines.append(line.rstrip())
     passed = sum(one.ok for one in tried)
