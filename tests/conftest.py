@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -12,6 +13,7 @@ from hypothesis import HealthCheck, settings
 
 from shim.commands.fake_kuberhealthy import Receiver
 from shim.kuberhealthy import Server
+from shim.signals import RECORDED, SignalInbox
 from tests.support.go_parsers import GoParsers
 from tests.support.khshim import Shim
 
@@ -78,3 +80,13 @@ def plugins() -> Path:
     if not (PLUGINS / "check_tcp").exists():
         pytest.skip("needs Debian's monitoring-plugins-basic")
     return PLUGINS
+
+
+@pytest.fixture
+def inbox() -> Iterator[SignalInbox]:
+    """Record the signals of this process for the time of a test."""
+    handlers = {signum: signal.getsignal(signum) for signum in RECORDED}
+    yield SignalInbox()
+    signal.set_wakeup_fd(-1)
+    for signum, handler in handlers.items():
+        signal.signal(signum, handler)
