@@ -11,8 +11,8 @@ import pytest
 from shim.budget import Budget
 from shim.commands.own_lines import Separator
 from shim.commands.verdict import timeline
-from tests.conftest import KHSHIM, base_environ
-from tests.terminals import on_terminal, terminal
+from tests.support.khshim import KHSHIM, base_environ
+from tests.support.terminals import on_terminal, terminal
 from tests.test_try_script import try_script
 
 Write = Callable[..., str]

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from shim import exit_status
-from tests.conftest import KHSHIM, base_environ
-from tests.terminals import terminal
+from tests.support.khshim import KHSHIM, base_environ
+from tests.support.terminals import terminal
 from tests.test_terminal import on_a_terminal
 from tests.test_try_script import try_script
 
