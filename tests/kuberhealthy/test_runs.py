@@ -24,7 +24,8 @@ from tests.kuberhealthy.cluster import (
 from tests.kuberhealthy.scripts import AGAIN, DELETED, HOSTILE, LAST_WORDS, PLAIN, Script, says
 from tests.support.khshim import base_environ
 
-pytestmark = pytest.mark.timeout(150)
+# What test_timeouts.py waits for begins meanwhile.
+pytestmark = [pytest.mark.timeout(150), pytest.mark.usefixtures("undisturbed_clusters")]
 
 
 def without_durations(report: tuple[bool, list[str]]) -> tuple[bool, list[str]]:
