@@ -222,12 +222,13 @@ def ask_stand_in(server: Server, case: Case) -> Answer:
         return Answer(status, receiver.stored)
 
 
-@pytest.mark.case("requests that the stand-in answers alike")
+@pytest.mark.case("requests that the stand-in of `khshim try` answers alike")
 @pytest.mark.parametrize("name", CASES)
 def test_the_stand_in_answers_as_the_real_server(cluster: Cluster, name: str) -> None:
     assert ask_stand_in(cluster.server, CASES[name]) == ask_real(cluster, CASES[name])
 
 
+@pytest.mark.case("a second report")
 def test_a_second_report(cluster: Cluster) -> None:
     """v3 has forgotten the run by then; v2 takes it, and the last one counts."""
     second = 400 if cluster.server is Server.V3 else 200
