@@ -141,7 +141,7 @@ def _from_module_proxy(server: Server, folder: Path) -> str:
 
 
 def _in_one_line(text: str) -> str:
-    return " ".join(text.split())
+    return " ".join(text.split()).rstrip(".")
 
 
 def main(names: Sequence[str]) -> int:
