@@ -41,7 +41,7 @@ def kuberhealthy(server: Server) -> Path:
     """Return the program of a server's version, built if need be. Raises NotHere."""
     program = _cached(f"kuberhealthy-{VERSIONS[server]}", ADDED[server])
     if not program.exists():
-        _need_go()
+        _need("go")
         with tempfile.TemporaryDirectory() as folder:
             source = Path(folder) / "source"
             fetch(server, source)
@@ -56,7 +56,7 @@ def helper(name: str) -> Path:
     """Return a program of the module in the folder `name`, built if need be. Raises NotHere."""
     program = _cached(name, sorted((HERE / name).iterdir()))
     if not program.exists():
-        _need_go()
+        _need("go")
         _build(HERE / name, program)
     return program
 
@@ -67,22 +67,32 @@ def _cached(name: str, files: Sequence[Path]) -> Path:
     return Path(cache) / "khshim" / f"{name}-{content[:12]}"
 
 
-def _need_go() -> None:
-    if not shutil.which("go"):
-        raise NotHere("Go is not installed.")
+def _need(tool: str) -> None:
+    if not shutil.which(tool):
+        raise NotHere(f"{tool} is not installed.")
 
 
 def _build(package: Path, program: Path) -> None:
+    """Build a program from the folder of its package main. Raises NotHere."""
     print(f"Building {program.name}, which takes minutes the first time", flush=True)
     program.parent.mkdir(parents=True, exist_ok=True)
     unfinished = program.with_name(f"{program.name}.{os.getpid()}")
+    environ = {**os.environ, "CGO_ENABLED": "0"}
+    # Go fetches what is missing, and itself where the package needs a newer one.
+    fetch_modules = ["go", "list", "-deps", "-buildvcs=false", "."]
+    fetched = subprocess.run(
+        fetch_modules, cwd=package, env=environ, check=False, capture_output=True, text=True
+    )
+    if fetched.returncode:
+        raise NotHere(f"{program.name} cannot be built: {_in_one_line(fetched.stderr)}")
     command = ["go", "build", "-buildvcs=false", "-o", str(unfinished), "."]
-    subprocess.run(command, cwd=package, env={**os.environ, "CGO_ENABLED": "0"}, check=True)
+    subprocess.run(command, cwd=package, env=environ, check=True)
     unfinished.rename(program)
 
 
 def fetch(server: Server, folder: Path) -> None:
     """Put the source of a server's version into `folder`, which must not exist. Raises NotHere."""
+    _need("git")
     version = VERSIONS[server]
     own = os.environ.get("KUBERHEALTHY_SOURCE")
     problem = _from_git(own or PUBLIC_SOURCE, version, folder)
@@ -106,12 +116,9 @@ def _from_git(source: str, version: str, folder: Path) -> str:
                 command, env=environ, timeout=limit, check=False, capture_output=True, text=True
             )
             if run.returncode:
-                said = " ".join(run.stderr.split()) or f"it has no {tag}"
-                return f"{source}: {said}."
+                return f"{source}: {_in_one_line(run.stderr) or f'it has no {tag}'}."
     except subprocess.TimeoutExpired:
         return f"{source} does not answer within {REACHABLE_WITHIN} s."
-    except FileNotFoundError:
-        return "git is not installed."
     return ""
 
 
@@ -125,12 +132,16 @@ def _from_module_proxy(server: Server, folder: Path) -> str:
     )
     found = json.loads(run.stdout or "{}")
     if "Dir" not in found:
-        return f"Go's module proxy: {' '.join(found.get('Error', 'it does not answer').split())}"
+        return f"Go's module proxy: {_in_one_line(found.get('Error', 'it does not answer'))}"
     # The module cache is read-only.
     shutil.copytree(found["Dir"], folder, copy_function=shutil.copyfile)
     for path in [folder, *folder.rglob("*")]:
         path.chmod(0o755 if path.is_dir() else 0o644)
     return ""
+
+
+def _in_one_line(text: str) -> str:
+    return " ".join(text.split()).rstrip(".")
 
 
 def main(names: Sequence[str]) -> int:

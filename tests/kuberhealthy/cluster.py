@@ -26,6 +26,7 @@ KHSHIM = str(Path(sys.executable).with_name("khshim"))
 IDLE = ["sleep", "infinity"]
 # Seconds to wait for anything, unless told otherwise.
 WAIT = 100.0
+NO_VARIABLES: Mapping[str, str] = {}
 Object = dict[str, Any]
 
 # Where each server keeps its checks, and what it knows of them.
@@ -44,26 +45,32 @@ NAME_LABEL = {Server.V2: "kuberhealthy-check-name", Server.V3: "healthcheck"}
 
 
 class Check(NamedTuple):
-    """A check whose pod runs a command; without a restart policy it has Kubernetes' default."""
+    """A check whose pod runs a command; what is None is left to Kubernetes' defaults.
+
+    `grace_period` is the pod's, in seconds.
+    """
 
     name: str
     command: Sequence[str]
     timeout: str = "1000h"
-    env: Mapping[str, str] = {}
     restart_policy: str | None = "Never"
+    grace_period: int | None = None
 
     def manifest(self, server: Server) -> Object:
-        spec = {
-            "runInterval": "1000h",
-            "timeout": self.timeout,
-            "podSpec": pod_spec(self.command, self.env, restartPolicy=self.restart_policy),
-        }
+        pod = pod_spec(
+            self.command,
+            restartPolicy=self.restart_policy,
+            terminationGracePeriodSeconds=self.grace_period,
+        )
+        spec = {"runInterval": "1000h", "timeout": self.timeout, "podSpec": pod}
         if server is Server.V3:
-            spec["podSpec"] = {"spec": spec["podSpec"]}
+            spec["podSpec"] = {"spec": pod}
         return {"metadata": {"name": self.name}, "spec": spec}
 
 
-def pod_spec(command: Sequence[str], env: Mapping[str, str], **more: Any) -> Object:
+def pod_spec(
+    command: Sequence[str], env: Mapping[str, str] = NO_VARIABLES, **more: str | int | None
+) -> Object:
     """Return the specification of a pod; fields of `more` that are None are left out."""
     variables = [{"name": name, "value": value} for name, value in env.items()]
     container = {"name": "main", "image": "none", "command": list(command), "env": variables}
@@ -176,7 +183,9 @@ class Cluster:
         command = [str(kuberhealthy(self.server))]
         manifest = {
             "metadata": {"name": "kuberhealthy", "labels": {"app": "kuberhealthy"}},
-            "spec": pod_spec(command, environ, terminationGracePeriodSeconds=1),
+            "spec": pod_spec(
+                command, environ, restartPolicy="Never", terminationGracePeriodSeconds=1
+            ),
         }
         self.call("POST", "api/v1/namespaces/kuberhealthy/pods", manifest)
 
@@ -217,9 +226,11 @@ class Cluster:
 
     def wait_for_state(self, name: str) -> State:
         """Return what is known of a check once its run is over."""
-        path = f"{STATES[self.server]}?fieldSelector=metadata.name={name}"
-        found = self.watch(path, lambda found: state_of(found, self.server).is_over)
+        found = self._watch_state(name, lambda found: state_of(found, self.server).is_over)
         return state_of(found, self.server)
+
+    def _watch_state(self, name: str, until: Callable[[Object], bool]) -> Object:
+        return self.watch(f"{STATES[self.server]}?fieldSelector=metadata.name={name}", until)
 
     def wait_for_pod(self, name: str, until: Callable[[Object], bool]) -> Object:
         """Return a check's pod, once it is as waited for."""
@@ -244,6 +255,9 @@ class Cluster:
         """Return what the controller has given to a check's running pod, the first it had."""
         if name not in self._environments:
             pod = self.wait_for_pod(name, is_running)
+            if self.server is Server.V3:
+                # Its last write when it starts a run.
+                self._watch_state(name, lambda found: "lastRunUnix" in found.get("status", {}))
             variables = pod["spec"]["containers"][0]["env"]
             self._environments[name] = {
                 variable["name"]: variable.get("value", "checks") for variable in variables

@@ -12,7 +12,7 @@ import pytest
 from shim.kuberhealthy import Server
 from tests.kuberhealthy.build import VERSIONS
 from tests.kuberhealthy.cluster import IDLE, Check, Cluster
-from tests.kuberhealthy.scripts import all_checks
+from tests.kuberhealthy.scripts import checks, checks_with_timeouts
 
 Clusters = dict[Server, Cluster]
 StartClusters = Callable[[str, Callable[[Path], Sequence[Check]]], AbstractContextManager[Clusters]]
@@ -69,7 +69,7 @@ def start_clusters(
 @pytest.fixture(scope="session", autouse=True)
 def clusters(start_clusters: StartClusters) -> Iterator[Clusters]:
     """All checks run from the first test on; the tests wait for what becomes of them."""
-    with start_clusters("checks", all_checks) as started:
+    with start_clusters("checks", checks) as started:
         yield started
 
 
@@ -77,6 +77,13 @@ def clusters(start_clusters: StartClusters) -> Iterator[Clusters]:
 def faulty_clusters(start_clusters: StartClusters) -> Iterator[Clusters]:
     """Clusters with an idle check, for tests that let requests to the API fail."""
     with start_clusters("faulty", lambda _: [Check("faults", IDLE)]) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def undisturbed_clusters(start_clusters: StartClusters) -> Iterator[Clusters]:
+    """Clusters for checks whose time counts, started when the machine has little else to do."""
+    with start_clusters("timeouts", checks_with_timeouts) as started:
         yield started
 
 

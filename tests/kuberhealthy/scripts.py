@@ -52,6 +52,14 @@ HOSTILE = [
     Script("many-lines", "seq 100000 >&2; exit 1"),
 ]
 LAST_WORDS = "still waiting for Godot"
+WAITING = f"echo '{LAST_WORDS}' >&2; exec sleep 1000"
+HANGING = [Script(f"hanging-{timeout}s", WAITING, f"{timeout}s") for timeout in range(10, 61, 5)]
+DEAF = Script("deaf", f"trap '' TERM; echo '{LAST_WORDS}' >&2; sleep 1000; sleep 1000", "40s")
+QUICK = Script("quick", "exit 0", "15s")
+# A pod that is still there when its time is over, since it ignores SIGTERM.
+IGNORES_SIGTERM = ["sh", "-c", "trap '' TERM; while :; do sleep 1; done"]
+LATE = Check("late", IGNORES_SIGTERM, "10s", grace_period=600)
+
 # A check that waits, until the pod is deleted, and says through a FIFO that it does.
 DELETED = Script("deleted", f"echo '{LAST_WORDS}' >&2; echo ready >\"$0.fifo\"; exec sleep 1000")
 # A check without a restart policy, which on v3 means that its pod's script is run again.
@@ -61,11 +69,16 @@ AGAIN = Script("again", "exit 0")
 CONTENTS = [f"contents-{number}" for number in range(50)]
 
 
-def all_checks(folder: Path) -> list[Check]:
-    """Return all checks but those of test_timeouts.py, with their scripts in `folder`."""
+def checks(folder: Path) -> list[Check]:
+    """Return all checks but the next ones, with their scripts in `folder`."""
     os.mkfifo(folder / f"{DELETED.name}.fifo")
     return [
         *(script.check(folder) for script in [*PLAIN, *HOSTILE, DELETED]),
         AGAIN.check(folder)._replace(restart_policy=None),
         *(Check(name, IDLE) for name in [*CONTENTS, "requests"]),
     ]
+
+
+def checks_with_timeouts(folder: Path) -> list[Check]:
+    """Return the checks whose time counts."""
+    return [*(script.check(folder) for script in [*HANGING, DEAF, QUICK]), LATE]

@@ -53,7 +53,7 @@ def settled(cluster: Cluster, expected: dict[str, str]) -> dict[str, str]:
             return labels
 
 
-@pytest.mark.case("random contents: accepted, stored as sent, metrics readable")
+@pytest.mark.case(f"{COUNT:,} random contents: accepted, stored as sent, metrics readable")
 @pytest.mark.timeout(300)
 def test_random_contents(cluster: Cluster) -> None:
     chance = random.Random(SEED)

@@ -56,7 +56,7 @@ def check_report(cluster: Cluster) -> None:
     assert cluster.state("faults").report == (False, ["no such luck"])
 
 
-@pytest.mark.case("reads fail")
+@pytest.mark.case("the API server fails when the report is looked up")
 def test_reads_fail(faulty_cluster: Cluster, tmp_path: Path) -> None:
     # v2 reads twice for a report, by the run's uuid and by the pod's address, and once for itself.
     faulty_cluster.fail(fault(READ, faulty_cluster, Status=500, Count=3))
@@ -66,7 +66,7 @@ def test_reads_fail(faulty_cluster: Cluster, tmp_path: Path) -> None:
     check_report(faulty_cluster)
 
 
-@pytest.mark.case("writes fail")
+@pytest.mark.case("the API server fails when the report is stored")
 def test_writes_fail(faulty_cluster: Cluster, tmp_path: Path) -> None:
     faulty_cluster.fail(fault(STORE, faulty_cluster, Status=500, Count=2))
     result = run(faulty_cluster.new_run("faults"), tmp_path)
@@ -74,7 +74,7 @@ def test_writes_fail(faulty_cluster: Cluster, tmp_path: Path) -> None:
     check_report(faulty_cluster)
 
 
-@pytest.mark.case("conflicts")
+@pytest.mark.case("conflicts when the report is stored")
 def test_conflicts(faulty_cluster: Cluster, tmp_path: Path) -> None:
     """The server tries again by itself, in 1 s, 2 s and so on."""
     faulty_cluster.fail(fault(STORE, faulty_cluster, Status=409, Count=2))
@@ -84,7 +84,7 @@ def test_conflicts(faulty_cluster: Cluster, tmp_path: Path) -> None:
     check_report(faulty_cluster)
 
 
-@pytest.mark.case("delays")
+@pytest.mark.case("a slow API server")
 def test_a_delay(faulty_cluster: Cluster, tmp_path: Path) -> None:
     faulty_cluster.fail(fault(READ, faulty_cluster, Delay=3))
     result = run(faulty_cluster.new_run("faults"), tmp_path)
@@ -93,7 +93,7 @@ def test_a_delay(faulty_cluster: Cluster, tmp_path: Path) -> None:
 
 
 @pytest.mark.only(Server.V3)
-@pytest.mark.case("an answer that is lost")
+@pytest.mark.case("an answer that is lost, since the API server is slow")
 def test_an_answer_that_comes_too_late(faulty_cluster: Cluster, tmp_path: Path) -> None:
     """The report is stored, and the second attempt is refused for that."""
     faulty_cluster.fail(fault(STORE, faulty_cluster, DelayOfAnswer=17))
@@ -104,7 +104,7 @@ def test_an_answer_that_comes_too_late(faulty_cluster: Cluster, tmp_path: Path) 
 
 
 @pytest.mark.only(Server.V2)
-@pytest.mark.case("a handler that panics")
+@pytest.mark.case("a handler that panics, since the check cannot be read")
 def test_a_handler_that_panics(faulty_cluster: Cluster, tmp_path: Path) -> None:
     """v2 does where it cannot read the check, and the connection is closed."""
     faulty_cluster.fail({**READ_CHECK, "Count": 1, "Status": 500})

@@ -167,6 +167,7 @@ CASES = {
     "gzip": Case(headers={"Content-Encoding": "gzip"}),
     "expects 100": Case(headers={"Expect": "100-continue"}),
     "a long header": Case(headers={"X": "x" * 60_000}),
+    "two uuids": Case(framing="kh-run-uuid: x\r\nContent-Length: {size}"),
     # How long the body is.
     "chunked": Case(b"1a\r\n" + OK + b"\r\n0\r\n\r\n", framing="Transfer-Encoding: chunked"),
     "chunked wrongly": Case(b"zz\r\n" + OK, framing="Transfer-Encoding: chunked"),
@@ -221,12 +222,13 @@ def ask_stand_in(server: Server, case: Case) -> Answer:
         return Answer(status, receiver.stored)
 
 
-@pytest.mark.case("requests that the stand-in answers alike")
+@pytest.mark.case("requests that the stand-in of `khshim try` answers alike")
 @pytest.mark.parametrize("name", CASES)
 def test_the_stand_in_answers_as_the_real_server(cluster: Cluster, name: str) -> None:
     assert ask_stand_in(cluster.server, CASES[name]) == ask_real(cluster, CASES[name])
 
 
+@pytest.mark.case("a second report")
 def test_a_second_report(cluster: Cluster) -> None:
     """v3 has forgotten the run by then; v2 takes it, and the last one counts."""
     second = 400 if cluster.server is Server.V3 else 200
@@ -240,6 +242,14 @@ def test_a_second_report(cluster: Cluster) -> None:
 
 def test_an_accepted_report_has_an_empty_answer(cluster: Cluster) -> None:
     assert cluster.post(cluster.new_run("requests"), OK) == (200, b"")
+
+
+@pytest.mark.only(Server.V3)
+@pytest.mark.parametrize("uuid", ["", " ", None])
+def test_a_report_without_a_uuid(cluster: Cluster, uuid: str | None) -> None:
+    """v3 refuses it at once; v2 looks for the pod by its address."""
+    case = Case(headers={"kh-run-uuid": uuid})
+    assert ask_real(cluster, case) == ask_stand_in(cluster.server, case) == Answer(400, None)
 
 
 @pytest.mark.only(Server.V3)

@@ -24,7 +24,11 @@ from tests.kuberhealthy.cluster import (
 from tests.kuberhealthy.scripts import AGAIN, DELETED, HOSTILE, LAST_WORDS, PLAIN, Script, says
 from tests.support.khshim import base_environ
 
-pytestmark = pytest.mark.timeout(150)
+GOOD_AND_BAD = "scripts that pass, fail, say nothing, crash"
+HOSTILE_TEXT = "hostile text: stored as sent, shown, and the metrics of the whole server readable"
+
+# What test_timeouts.py waits for begins meanwhile.
+pytestmark = [pytest.mark.timeout(150), pytest.mark.usefixtures("undisturbed_clusters")]
 
 
 def without_durations(report: tuple[bool, list[str]]) -> tuple[bool, list[str]]:
@@ -42,8 +46,8 @@ def tried(path: str, server: Server) -> tuple[bool, list[str]]:
 @pytest.mark.parametrize(
     "script",
     [
-        *(pytest.param(script, marks=pytest.mark.case("scripts")) for script in PLAIN),
-        *(pytest.param(script, marks=pytest.mark.case("hostile")) for script in HOSTILE),
+        *(pytest.param(script, marks=pytest.mark.case(GOOD_AND_BAD)) for script in PLAIN),
+        *(pytest.param(script, marks=pytest.mark.case(HOSTILE_TEXT)) for script in HOSTILE),
     ],
     ids=lambda script: script.name,
 )
@@ -62,7 +66,7 @@ def test_what_is_reported_is_stored_and_shown(cluster: Cluster, script: Script) 
     assert metrics.errors[script.name] == label_of(state.errors)
 
 
-@pytest.mark.case("the pod is deleted")
+@pytest.mark.case("a pod that is deleted")
 def test_the_words_of_a_deleted_pod_are_kept(cluster: Cluster) -> None:
     pod = cluster.wait_for_pod(DELETED.name, is_running)
     Path(f"{script_path(pod)}.fifo").read_text()
@@ -71,7 +75,7 @@ def test_the_words_of_a_deleted_pod_are_kept(cluster: Cluster) -> None:
     assert "SIGTERM" in state.errors[0] and state.errors[1:] == [LAST_WORDS]
 
 
-@pytest.mark.case("without a restart policy")
+@pytest.mark.case("a pod without a restart policy")
 def test_a_check_without_a_restart_policy(cluster: Cluster) -> None:
     """v2 sets Never; on v3 the script runs again, and khshim says what to do about it."""
     expected = 0 if cluster.server is Server.V2 else EXIT_REFUSED
@@ -85,7 +89,7 @@ def test_a_check_without_a_restart_policy(cluster: Cluster) -> None:
 
 
 @pytest.mark.only(Server.V2)
-@pytest.mark.case("hostile text of a khjob")
+@pytest.mark.case("hostile text from a khjob")
 def test_a_khjob(cluster: Cluster, tmp_path: Path) -> None:
     """v2 escapes even less of what a job says; its quotes are khshim's to take care of."""
     script = says("job", b'\\"} 1\n\\')

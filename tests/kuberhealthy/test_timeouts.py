@@ -2,44 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import Future
-from pathlib import Path
 
 import pytest
 
 from shim.budget import Budget
 from shim.commands.fake_kuberhealthy import GONE_SECONDS, Receiver
 from shim.kuberhealthy import LEAST_RESERVE, Server
-from tests.kuberhealthy.cluster import Check, Cluster, Object, events, exit_code
-from tests.kuberhealthy.conftest import Clusters, StartClusters
-from tests.kuberhealthy.scripts import LAST_WORDS, Script
+from tests.kuberhealthy.cluster import Cluster, Object, events, exit_code
+from tests.kuberhealthy.conftest import Clusters
+from tests.kuberhealthy.scripts import DEAF, HANGING, LAST_WORDS, LATE, QUICK, Script
 
 pytestmark = pytest.mark.timeout(150)
 
-HANGING = [
-    Script(f"hanging-{timeout}s", f"echo '{LAST_WORDS}' >&2; exec sleep 1000", f"{timeout}s")
-    for timeout in range(10, 61, 5)
-]
-DEAF = Script("deaf", f"trap '' TERM; echo '{LAST_WORDS}' >&2; sleep 1000; sleep 1000", "40s")
-QUICK = Script("quick", "exit 0", "15s")
-# A pod that is there for a while when its time is over, since it ignores SIGTERM.
-LATE = Check("late", ["sh", "-c", "trap '' TERM; while :; do sleep 1; done"], "10s")
 OK = b'{"OK": true, "Errors": []}'
-
 # Seconds before the deadline up to which v2 sees a report and, a second later, the pod's end.
 SEEN_BEFORE_DEADLINE = 6.5
-# Seconds that the end of a script may take.
-SLACK = 0.5
-
-
-@pytest.fixture(scope="module")
-def undisturbed_clusters(start_clusters: StartClusters) -> Iterator[Clusters]:
-    def make_checks(folder: Path) -> list[Check]:
-        return [*(script.check(folder) for script in [*HANGING, DEAF, QUICK]), LATE]
-
-    with start_clusters("timeouts", make_checks) as started:
-        yield started
+# Seconds that a busy machine may take to stop a script.
+SLACK = 2.0
 
 
 @pytest.fixture
@@ -63,6 +44,12 @@ def test_a_report_after_the_deadline(cluster: Cluster) -> None:
 @pytest.mark.parametrize("script", HANGING, ids=lambda script: script.name)
 def test_the_words_of_a_script_that_hangs_are_kept(cluster: Cluster, script: Script) -> None:
     state = cluster.wait_for_state(script.name)
+    assert not state.ok
+    if cluster.server is Server.V2 and script.timeout == "10s":
+        # It makes the pod 5 s after the time has begun and looks for a report 5 s after that:
+        # it is too late whatever the check does.
+        assert "timed out" in state.errors[0].lower()
+        return
     log = log_of(cluster, script)
     stopped, accepted = event(log, "script_timed_out"), event(log, "report_accepted")
     if cluster.server is Server.V2:
@@ -72,8 +59,6 @@ def test_the_words_of_a_script_that_hangs_are_kept(cluster: Cluster, script: Scr
     if is_seen_in_time(cluster, accepted):
         assert state.errors[0].startswith("Timed out: the script was still running after"), log
         assert state.errors[1:] == [LAST_WORDS]
-    else:
-        assert not state.ok
 
 
 @pytest.mark.case("a script that hangs and ignores SIGTERM")
@@ -105,9 +90,8 @@ def event(log: bytes, name: str) -> Object:
 def is_seen_in_time(cluster: Cluster, accepted: Object) -> bool:
     """Tell whether v2 can have seen a report, and the pod's end, before the deadline.
 
-    It looks every 5 s for either. With 10 s in all it cannot: 5 s are over when it makes
-    the pod, and 5 s later it looks for a report for the first time. Otherwise only where
-    this machine is too busy to start or end a pod in time.
+    It looks every 5 s for either. Only where this machine is too busy to start or end a
+    pod in time it cannot.
     """
     return cluster.server is Server.V3 or accepted["time_left_s"] > SEEN_BEFORE_DEADLINE
 

@@ -23,8 +23,8 @@ const (
 	firstBackOff = 10 * time.Second
 )
 
-// The grace period of a pod that names none, in seconds.
-var defaultGracePeriod = int64(30)
+// Seconds: the grace period of a pod that names none, and of all pods in the end.
+var defaultGracePeriod, lastGracePeriod = int64(30), int64(5)
 
 // A kubelet runs the first container of each pod as a local process.
 type kubelet struct {
@@ -174,28 +174,28 @@ func (k *kubelet) end(name key, gracePeriod *int64) bool {
 	if c == nil || isClosed(c.ended) {
 		return false
 	}
+	if gracePeriod == nil {
+		gracePeriod = c.gracePeriod
+	}
 	if !isClosed(c.deleted) {
 		close(c.deleted)
-		if gracePeriod == nil {
-			gracePeriod = c.gracePeriod
-		}
 		c.signal(syscall.SIGTERM)
-		time.AfterFunc(time.Duration(*gracePeriod)*time.Second, func() {
-			k.mu.Lock()
-			defer k.mu.Unlock()
-			c.signal(syscall.SIGKILL)
-		})
 	}
+	time.AfterFunc(time.Duration(*gracePeriod)*time.Second, func() {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		c.signal(syscall.SIGKILL)
+	})
 	return true
 }
 
-// stop ends every pod.
+// stop ends every pod, with little patience.
 func (k *kubelet) stop() {
 	k.mu.Lock()
 	pods := k.pods
 	k.mu.Unlock()
 	for name := range pods {
-		k.end(name, nil)
+		k.end(name, &lastGracePeriod)
 	}
 	for _, c := range pods {
 		<-c.ended
