@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from shim import exit_status
-from shim.commands.try_many import FOR_EACH_CPU
+from shim.commands.try_many import at_once
 from tests.conftest import KHSHIM, base_environ
 from tests.terminals import terminal
 from tests.test_terminal import on_a_terminal
@@ -150,9 +150,8 @@ def test_after_a_signal_no_other_is_started(script: Write, tmp_path: Path) -> No
         "#!/bin/bash\ntrap 'exit 3' TERM\n"
         f"echo ready > {tmp_path}/fifo\nuntil false; do sleep 0.1; done\n"
     )
-    at_once = FOR_EACH_CPU * (os.cpu_count() or 1)
     with subprocess.Popen(
-        [*KHSHIM, "try", "--json", "--all", *[path] * (at_once + 2)],
+        [*KHSHIM, "try", "--json", "--all", *[path] * (at_once() + 2)],
         stdout=subprocess.PIPE, env=base_environ(),
     ) as process:  # fmt: skip
         (tmp_path / "fifo").read_text()
