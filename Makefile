@@ -121,7 +121,7 @@ format: $(VENV)/.khshim-dev ## Lay the code out
 	$(BIN)/isort --quiet .
 	$(BIN)/black --line-length 100 --quiet .
 
-docs: $(VENV)/.khshim-dev ## Write the tables that are made from declarations into the documents
+docs: $(VENV)/.khshim-dev ## Write what is made from declarations: tables, man page, completions
 	$(BIN)/python -m docs.generate
 
 clean: ## Remove what was made here

@@ -101,6 +101,7 @@ def test_each_command_has_a_help_of_its_own(command: str) -> None:
     result = khshim(command, "--help")
     assert (result.returncode, result.stderr) == (0, "")
     assert result.stdout.startswith(f"usage: khshim {command} ")
+    assert max(map(len, result.stdout.splitlines())) <= 80
 
 
 @pytest.mark.parametrize(
@@ -182,6 +183,13 @@ def test_a_missing_package_is_no_bug(packages: str, words: list[str]) -> None:
         assert json.loads(result.stderr.splitlines()[0])["event"] == "not_installed"
     else:
         assert result.stderr.count("\n") == 1
+
+
+def test_a_missing_http_client_is_no_bug(make_shim: Callable[[], Shim]) -> None:
+    command = [sys.executable, "-c", WITHOUT_PACKAGES, "urllib3", "run", "/bin/true"]
+    result = subprocess.run(command, capture_output=True, text=True, env=make_shim().environ)
+    assert result.returncode == exit_status.WRONG_SETTINGS
+    assert '"event": "not_installed"' in result.stderr and "a bug in" not in result.stderr
 
 
 def test_a_missing_package_is_reported_where_it_can_be(shim: Shim) -> None:

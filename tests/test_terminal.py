@@ -151,7 +151,7 @@ def test_the_line_of_time_is_to_scale() -> None:
     assert (script.strip("- "), grace.strip("- ")) == ("script 21.0 s", "grace 6.0 s")
     assert report.strip("- ") == "report 3.0 s"
     assert timeline(budget).endswith("| deadline 30.0 s")
-    assert [part.count("-") for part in (script, grace, report)] == [25, 7, 4]
+    assert [part.count("-") for part in (script, grace, report)] == [10, 3, 2]
 
 
 def test_a_limit_of_its_own_leaves_time_unused() -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from shim import exit_status
+from shim.commands.try_many import at_once
 from tests.support.khshim import KHSHIM, base_environ
 from tests.support.terminals import terminal
 from tests.test_terminal import on_a_terminal
@@ -141,3 +142,21 @@ def test_a_signal_reaches_every_script(script: Write, tmp_path: Path) -> None:
         output, _ = process.communicate()
     assert process.returncode == 1
     assert all("stopped" in one["errors"] for one in json.loads(output))
+
+
+def test_after_a_signal_no_other_is_started(script: Write, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    path = script(
+        "#!/bin/bash\ntrap 'exit 3' TERM\n"
+        f"echo ready > {tmp_path}/fifo\nuntil false; do sleep 0.1; done\n"
+    )
+    with subprocess.Popen(
+        [*KHSHIM, "try", "--json", "--all", *[path] * (at_once() + 2)],
+        stdout=subprocess.PIPE, env=base_environ(),
+    ) as process:  # fmt: skip
+        (tmp_path / "fifo").read_text()
+        process.send_signal(signal.SIGTERM)
+        output, _ = process.communicate()
+    assert process.returncode == 1
+    last = json.loads(output)[-2:]
+    assert [one["errors"] for one in last] == [["khshim try was stopped before it"]] * 2

@@ -31,7 +31,7 @@ def test_a_passing_script(script: Write) -> None:
     result = try_script(path, "an argument")
     assert result.returncode == 0
     assert result.stdout.startswith("an argument\n\nOK   reported after ")
-    assert "|- script " in result.stdout.replace("-" * 13, "") and "deadline" in result.stdout
+    assert "\n  |----- script " in result.stdout and "| deadline " in result.stdout
     assert f"khshim: The script {path} is running.\n" == result.stderr
 
 

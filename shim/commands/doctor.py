@@ -42,8 +42,8 @@ class Finding(NamedTuple):
 
 
 DESCRIPTION = """\
-Look at what usually goes wrong in a pod of a check, without sending a report: the
-settings, the script and its interpreter, the time, the server and the clock."""
+Look at what usually goes wrong in a pod of a check, without sending a report:
+the settings, the script and its interpreter, the time, the server, the clock."""
 EPILOG = """\
 Examples:
   kubectl exec POD -- khshim doctor

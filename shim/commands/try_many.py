@@ -21,8 +21,10 @@ from shim.commands.verdict import unreported_words
 from shim.kuberhealthy import Server
 
 SUFFIXES = (".sh", ".py")
-# Scripts that run at the same time, for each processor: most of them wait for something.
+# Scripts that run at the same time: most of them wait for something, but each start of
+# khshim takes a processor for a while, and the script's time has begun by then.
 FOR_EACH_CPU = 4
+MOST_AT_ONCE = 16
 KEPT_OUTPUT = 16 * 1024
 # What XML 1.0 has no way to write.
 NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -84,8 +86,7 @@ def try_many(
 
 def _try_all(commands: Sequence[Sequence[str]], server: Server, timeout: float) -> list[Tried]:
     screen, began = Screen(os.environ), time.monotonic()
-    workers = FOR_EACH_CPU * (os.cpu_count() or 1)
-    with Runs() as runs, ThreadPoolExecutor(workers) as pool:
+    with Runs() as runs, ThreadPoolExecutor(at_once()) as pool:
         futures = [pool.submit(_try_one, runs, command, server, timeout) for command in commands]
         left: set[Future[Tried]] = set(futures)
         while left:
@@ -93,6 +94,11 @@ def _try_all(commands: Sequence[Sequence[str]], server: Server, timeout: float) 
             left = wait(left, PROGRESS_INTERVAL, FIRST_COMPLETED).not_done
         screen.erase()
         return [future.result() for future in futures]
+
+
+def at_once() -> int:
+    """Return how many scripts run at the same time."""
+    return min(FOR_EACH_CPU * (os.cpu_count() or 1), MOST_AT_ONCE)
 
 
 def _progress(futures: Sequence[Future[Tried]], elapsed: float) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import importlib
+import importlib.util
 import os
 import shlex
 from collections.abc import Sequence
@@ -22,12 +22,12 @@ from shim.kuberhealthy import Server
 KEPT_OUTPUT = 64 * 1024
 
 DESCRIPTION = """\
-Run a script as in the cluster, against a stand-in for Kuberhealthy, and show what
-Kuberhealthy would get. Settings come from the environment, as for khshim run."""
+Run a script as in the cluster, against a stand-in for Kuberhealthy, and show
+what Kuberhealthy would get. Settings come from the environment, as for run."""
 EPILOG = """\
-Options come before the script: what follows it is the script's own. A folder is
-tried script by script, side by side: each file that begins with #! or is named .sh
-or .py. NO_COLOR and FORCE_COLOR are followed.
+Options come before the script: what follows it is the script's own. Of a folder
+all scripts are tried, side by side: each file that begins with #! or is named
+.sh or .py. NO_COLOR and FORCE_COLOR are followed.
 
 Examples:
   khshim try ./my_check.sh --verbose
@@ -79,7 +79,8 @@ def parser() -> Parser:
 def main(words: Sequence[str]) -> int:
     """Try the scripts that `words` name; return 0 where all are OK, 1 where one is not."""
     for name in DEPENDENCIES:
-        importlib.import_module(name)  # a sentence can be said of a missing one here
+        if importlib.util.find_spec(name) is None:  # the run could not say it in a sentence
+            raise ModuleNotFoundError(name=name)
     own = parser()
     options = own.parse_args(words)
     command = options.command[1:] if options.command[:1] == ["--"] else options.command

@@ -11,7 +11,7 @@ from shim.commands.terminal import Style
 from shim.commands.trial import Trial
 
 # Characters of the line of time that are shared out in proportion to the time.
-DASHES = 36
+DASHES = 15
 
 
 def verdict(trial: Trial, style: Style) -> str:
