@@ -21,8 +21,12 @@ CRDS = [path for folder in ROOT.parents for path in folder.glob("shared/crds/*.y
 Resource = dict[str, Any]
 
 
+# The same loader in C is ten times as fast, where PyYAML was built with it.
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
 def load(text: str) -> list[Resource]:
-    return list(yaml.safe_load_all(text))
+    return list(yaml.load_all(text, LOADER))
 
 
 def pod_spec(resource: Resource) -> Resource:
