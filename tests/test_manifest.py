@@ -16,6 +16,8 @@ from tests.support.khshim import KHSHIM
 from tests.support.manifests import ROOT, assert_restricted, expand, load, pod_spec, validate
 from tests.support.settings import GOOD
 
+pytestmark = pytest.mark.whole_run
+
 Write = Callable[..., str]
 SCRIPT = "#!/bin/sh\n\techo tab\t; echo 'blank at the end' \n\n  echo ümlaut\n"
 
