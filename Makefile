@@ -60,7 +60,7 @@ quick: $(VENV)/.khshim-dev ## Run the tests that need no run of khshim, in secon
 coverage: $(VENV)/.khshim-dev ## Measure branch coverage, also of child processes
 	@mkdir -p build
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage run -m pytest --numprocesses 3
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 

@@ -25,7 +25,10 @@ PLUGINS = Path("/usr/lib/nagios/plugins")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that run khshim as a process: `make quick` leaves them out."""
+    """Mark the tests that run khshim against a server: `make quick` leaves them out.
+
+    Files whose tests run other processes, or wait for seconds, are marked in themselves.
+    """
     for item in items:
         if isinstance(item, pytest.Function) and "make_shim" in item.fixturenames:
             item.add_marker(pytest.mark.whole_run)

@@ -15,6 +15,8 @@ from shim.commands.doctor import Finding, _clock, _url_to_look_at, examine
 from shim.kuberhealthy import Endpoint
 from tests.support.khshim import KHSHIM, Shim, base_environ
 
+pytestmark = pytest.mark.whole_run
+
 Write = Callable[..., str]
 GOOD_SCRIPT = "#!/bin/sh\nexit 0\n"
 

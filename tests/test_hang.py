@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from shim.hang import Hang, call
+from shim.signals import SignalInbox
 from tests.support import hung_volume
 from tests.support.khshim import Shim
 
@@ -22,11 +27,11 @@ Write = Callable[..., str]
 MakeShim = Callable[..., Shim]
 
 
-Hang = Callable[[str, str], "subprocess.Popen[bytes]"]
+MakeHang = Callable[[str, str], "subprocess.Popen[bytes]"]
 
 
 @pytest.fixture
-def hang() -> Iterator[Hang]:
+def hang() -> Iterator[MakeHang]:
     """Make a file hang for who opens or executes it, until the returned process ends."""
     with ExitStack() as stack:
 
@@ -49,7 +54,7 @@ def wait_until_asked(volume: subprocess.Popen[bytes]) -> None:
 @pytest.mark.parametrize("mode", [0o755, 0o644])
 @pytest.mark.parametrize("server", ["v2", "v3"])
 def test_a_hung_volume_is_reported_in_time(
-    make_shim: MakeShim, script: Write, hang: Hang, mode: int, server: str
+    make_shim: MakeShim, script: Write, hang: MakeHang, mode: int, server: str
 ) -> None:
     shim = make_shim(server, timeout=5)
     path = script("#!/bin/sh\necho started\n", mode=mode)
@@ -62,7 +67,7 @@ def test_a_hung_volume_is_reported_in_time(
 
 
 def test_the_volume_of_the_interpreter_hangs(
-    make_shim: MakeShim, script: Write, hang: Hang, tmp_path: Path
+    make_shim: MakeShim, script: Write, hang: MakeHang, tmp_path: Path
 ) -> None:
     interpreter = tmp_path / "interpreter"
     shutil.copy("/bin/sh", interpreter)
@@ -72,7 +77,7 @@ def test_the_volume_of_the_interpreter_hangs(
     assert "Does its volume hang" in run.errors[0]
 
 
-def test_sigterm_while_the_volume_hangs(shim: Shim, script: Write, hang: Hang) -> None:
+def test_sigterm_while_the_volume_hangs(shim: Shim, script: Write, hang: MakeHang) -> None:
     path = script("#!/bin/sh\necho started\n")
     volume = hang("open", path)
     process = shim.start(path)
@@ -88,7 +93,7 @@ def test_sigterm_while_the_volume_hangs(shim: Shim, script: Write, hang: Hang) -
 
 
 def test_a_volume_that_comes_back_in_time_is_no_failure(
-    shim: Shim, script: Write, hang: Hang
+    shim: Shim, script: Write, hang: MakeHang
 ) -> None:
     path = script("#!/bin/sh\necho started\n")
     volume = hang("open", path)
@@ -102,7 +107,7 @@ def test_a_volume_that_comes_back_in_time_is_no_failure(
 
 
 def test_a_script_that_exec_brings_too_late_is_not_run(
-    make_shim: MakeShim, python_script: Write, hang: Hang
+    make_shim: MakeShim, python_script: Write, hang: MakeHang
 ) -> None:
     """posix_spawn(3) waits for exec, and the whole interpreter with it."""
     shim = make_shim(timeout=6)
@@ -116,3 +121,33 @@ def test_a_script_that_exec_brings_too_late_is_not_run(
     run = shim.finish(process)
     assert run.stdout == b""
     assert re.search(r"was not started.* longer than the \d\.\d s there were", run.errors[0])
+
+
+def test_what_a_call_returns_or_raises(inbox: SignalInbox) -> None:
+    assert call(lambda: "text", None, inbox) == "text"
+    with pytest.raises(ZeroDivisionError):
+        call(lambda: 1 // 0, None, inbox)
+
+
+@pytest.fixture
+def never() -> Iterator[Callable[[], bytes]]:
+    """A call that hangs until the end of the test."""
+    reader, writer = os.pipe()
+    yield lambda: os.read(reader, 1)
+    os.close(writer)
+
+
+def test_a_call_that_hangs_ends_at_its_time(inbox: SignalInbox, never: Callable[[], bytes]) -> None:
+    with pytest.raises(Hang) as caught:
+        call(never, time.monotonic() + 0.1, inbox)
+    assert caught.value.stopped_by is None
+
+
+def test_a_call_that_hangs_ends_at_a_terminating_signal(
+    inbox: SignalInbox, never: Callable[[], bytes]
+) -> None:
+    signal.raise_signal(signal.SIGUSR1)  # is no reason to end
+    signal.raise_signal(signal.SIGINT)
+    with pytest.raises(Hang) as caught:
+        call(never, None, inbox)
+    assert caught.value.stopped_by == signal.SIGINT

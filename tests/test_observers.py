@@ -7,8 +7,18 @@ from collections.abc import Callable
 
 import pytest
 
+from shim.delivery.result import Delivery, Result
+from shim.delivery.worker import Worker
+from shim.metrics_file import MetricsFile
+from shim.observe.events import Event
+from shim.observe.observers import Observers
+from shim.observe.telling import report_ended
+from shim.report.build import Report
+from shim.settings import Settings
+from shim.signals import SignalInbox
 from tests.support.gateway import Gateway
 from tests.support.khshim import Shim
+from tests.support.settings import GOOD
 
 Write = Callable[..., str]
 
@@ -60,3 +70,38 @@ def test_prometheus_client_is_not_imported_when_unused(shim: Shim) -> None:
     assert b"import 'urllib3" in run.stderr
     for module in (b"prometheus_client", b"shim.commands"):
         assert b"import '" + module not in run.stderr
+
+
+def test_an_observer_that_fails_is_logged_and_changes_nothing() -> None:
+    logged: list[Event] = []
+    settings = Settings({**GOOD, "SHIM_TERMINATION_LOG": "/no\0path"})
+    observers = Observers(settings, logged.append, MetricsFile(), 1.0)
+    observers(report_ended(Report(True, []), Delivery(Result.ACCEPTED, 1, 200, "x"), 0.1, None))
+    told, failed = logged
+    assert (told.name, failed.name) == ("report_accepted", "metrics_failed")
+    assert "report_accepted failed: ValueError" in failed.message()
+
+
+def test_without_metrics_nothing_is_pushed(inbox: SignalInbox) -> None:
+    logged: list[Event] = []
+    settings = Settings({**GOOD, "SHIM_PUSHGATEWAY_URL": "http://127.0.0.1:1"})
+    Observers(settings, logged.append, None, 1.0).push(inbox, Worker())
+    assert logged == []
+
+
+def test_a_push_is_logged(inbox: SignalInbox) -> None:
+    logged: list[Event] = []
+    with Gateway() as gateway:
+        settings = Settings({**GOOD, "SHIM_PUSHGATEWAY_URL": gateway.url})
+        Observers(settings, logged.append, MetricsFile(), 1.0).push(inbox, Worker())
+    assert [event.name for event in logged] == ["metrics_pushed"]
+    assert "khshim_script_start_time_seconds" in gateway.pushed[0][2]
+
+
+def test_without_a_file_for_its_own_metrics_the_script_is_told_of() -> None:
+    logged: list[Event] = []
+    file = MetricsFile()
+    file.problem = "memfd_create: Function not implemented"  # as on a kernel without it
+    Observers(Settings(GOOD), logged.append, file, 1.0)
+    [event] = logged
+    assert "Function not implemented" in event.message()

@@ -109,6 +109,7 @@ PLUGIN_RUNS = [
 ]
 
 
+@pytest.mark.whole_run
 @pytest.mark.parametrize("run", PLUGIN_RUNS)
 def test_performance_data_of_real_plugins_as_perl_reads_it(plugins: Path, run: str) -> None:
     with web_server() as url:

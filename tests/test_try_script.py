@@ -13,6 +13,8 @@ import pytest
 from shim import signals
 from tests.support.khshim import KHSHIM, base_environ
 
+pytestmark = pytest.mark.whole_run
+
 Write = Callable[..., str]
 
 

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import subprocess
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
+from shim.delivery.wait_for_server import Wait, wait_for_server
+from shim.kuberhealthy import Endpoint
+from shim.signals import SignalInbox
 from tests.support.khshim import Run, Shim
+from tests.support.servers import closed_port
 
 Write = Callable[..., str]
 MakeShim = Callable[..., Shim]
@@ -106,3 +113,31 @@ def test_waiting_in_vain_takes_a_third_of_the_time(make_shim: MakeShim, script: 
     assert 1.4 < run.event("server_not_reached")["duration_s"] < 2.5
     assert "Connection refused" in run.event("server_not_reached")["message"]
     assert run.exit_status == 69
+
+
+def wait(port: int, inbox: SignalInbox, seconds: float, left: float | None = None) -> Wait:
+    return wait_for_server(Endpoint(f"http://127.0.0.1:{port}/check", "x"), seconds, left, inbox)
+
+
+def test_a_server_that_is_there(inbox: SignalInbox) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        result = wait(listener.getsockname()[1], inbox, 20)
+    assert result.seconds < 10
+    assert (result.reason, result.stopped_by) == (None, None)
+
+
+@pytest.mark.parametrize(("seconds", "left"), [(0.1, None), (0.1, 60.0), (60.0, 0.3)])
+def test_a_server_that_is_not_there(inbox: SignalInbox, seconds: float, left: float | None) -> None:
+    result = wait(closed_port(), inbox, seconds, left)
+    assert (result.reason, result.stopped_by) == ("Connection refused", None)
+    assert 0.09 < result.seconds < 10
+
+
+def test_no_time_to_wait(inbox: SignalInbox) -> None:
+    assert wait(closed_port(), inbox, 20, -1.0).reason == "there was no time to try"
+
+
+def test_a_terminating_signal_ends_the_wait(inbox: SignalInbox) -> None:
+    signal.raise_signal(signal.SIGTERM)
+    result = wait(closed_port(), inbox, 60)
+    assert result.stopped_by == signal.SIGTERM and result.reason is not None

@@ -44,8 +44,12 @@ def manifest(*words: str | bytes) -> Result:
     return Result(status, stdout.getvalue(), stderr.getvalue())
 
 
+# The same loader in C is ten times as fast, where PyYAML was built with it.
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
 def load(text: str) -> list[Resource]:
-    return list(yaml.safe_load_all(text))
+    return list(yaml.load_all(text, LOADER))
 
 
 def pod_spec(resource: Resource) -> Resource:
