@@ -83,7 +83,9 @@ null = [fd for fd in range(3) if os.readlink(f"/proc/self/fd/{{fd}}") == os.devn
 above = [fd for fd in range(3, 10) if os.path.exists(f"/proc/self/fd/{{fd}}")]
 os.write(out, f"{{null}} {{above == [out]}}".encode())
 """
-    pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, **pipes) as process:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        [sys.executable, "-c", code], cwd=ROOT, stdin=pipe, stdout=pipe, stderr=pipe
+    ) as process:
         stdout, stderr = process.communicate()
     assert stdout.decode() == f"{closed} True", stderr.decode()
