@@ -106,7 +106,7 @@ def _with_dependencies(named: str, words: "list[str]") -> int:
         sentence = not_installed(error)
         if not sentence:
             raise
-        complain(f"khshim: {sentence}\n")
+        complain(f"{sentence}\n")
         return exit_status.WRONG_SETTINGS
 
 

@@ -87,8 +87,8 @@ def test_without_urllib3(shim: Shim, script: Write, tmp_path: Path) -> None:
         "import sys\nif 'shim' in ' '.join(sys.orig_argv): sys.modules['urllib3'] = None\n"
     )
     run = shim.run(script("#!/bin/sh\nexit 0\n"), env={"PYTHONPATH": str(hook)})
-    assert run.exit_status == 70
-    assert "urllib3" in run.event("bug")["message"]
+    assert run.exit_status == 78
+    assert "urllib3" in run.event("not_installed")["message"]
 
 
 def test_a_bug_is_described_with_its_place() -> None:

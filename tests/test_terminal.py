@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from shim.budget import Budget
 from shim.commands.own_lines import Separator
+from shim.commands.terminal import Screen
 from shim.commands.verdict import timeline
 from tests.support.khshim import KHSHIM, base_environ
 from tests.support.terminals import on_terminal, terminal
@@ -161,3 +163,21 @@ def test_a_limit_of_its_own_leaves_time_unused() -> None:
 
 def test_no_line_of_time_without_a_deadline() -> None:
     assert timeline(Budget(started_at=0.0, left=None, grace_period=5.0, reserve=2.0)) == ""
+
+
+def test_what_is_written_to_a_pipe_that_never_blocks_is_not_lost() -> None:
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    data, got = bytes(1024 * 1024), bytearray()
+
+    def read() -> None:
+        while part := os.read(reader, 65536):
+            got.extend(part)
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    Screen({}).write(writer, data)
+    os.close(writer)
+    thread.join()
+    os.close(reader)
+    assert bytes(got) == data

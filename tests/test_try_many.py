@@ -109,6 +109,11 @@ def test_wrong_usage_of_a_folder(folder: Path, words: list[str], said: str) -> N
     assert result.returncode == exit_status.WRONG_USAGE and said in result.stderr
 
 
+def test_no_script_at_all() -> None:
+    result = try_script("--all", SHIM_SCRIPT="/bin/true")
+    assert result.returncode == exit_status.WRONG_USAGE and "no SCRIPT" in result.stderr
+
+
 def test_v2_shows_a_missing_report(script: Write) -> None:
     path = script("#!/bin/sh\nkill -9 $PPID\n")
     result = try_script("--all", path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 from collections.abc import Mapping
 
 COLOURS = {"red": "31", "green": "32", "yellow": "33", "dim": "2", "bold": "1"}
@@ -69,6 +70,9 @@ def _has_colour(fd: int, environ: Mapping[str, str]) -> bool:
 def _write(fd: int, data: bytes) -> None:
     try:
         while data:
-            data = data[os.write(fd, data) :]
+            try:
+                data = data[os.write(fd, data) :]
+            except BlockingIOError:  # whom it is shared with has set O_NONBLOCK
+                select.select([], [fd], [])
     except OSError:  # EPIPE, ENOSPC
         pass

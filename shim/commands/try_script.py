@@ -84,7 +84,7 @@ def main(words: Sequence[str]) -> int:
     own = parser()
     options = own.parse_args(words)
     command = options.command[1:] if options.command[:1] == ["--"] else options.command
-    if not command and not os.environ.get("SHIM_SCRIPT"):
+    if not command and (options.all or not os.environ.get("SHIM_SCRIPT")):
         own.error("no SCRIPT is named")
     server = Server(options.server)
     is_folder = bool(command) and os.path.isdir(command[0])
@@ -94,7 +94,10 @@ def main(words: Sequence[str]) -> int:
         if is_folder and not options.all:
             if command[1:]:
                 own.error(f"{command[0]} is a folder, whose scripts get no arguments")
-            commands = [[script] for script in scripts_in(command[0])]
+            try:
+                commands = [[script] for script in scripts_in(command[0])]
+            except OSError as error:
+                own.error(f"the folder {command[0]} cannot be listed: {error.strerror}")
             if not commands:
                 own.error(f"the folder {command[0]} holds no script")
         else:
