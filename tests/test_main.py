@@ -83,9 +83,6 @@ null = [fd for fd in range(3) if os.readlink(f"/proc/self/fd/{{fd}}") == os.devn
 above = [fd for fd in range(3, 10) if os.path.exists(f"/proc/self/fd/{{fd}}")]
 os.write(out, f"{{null}} {{above == [out]}}".encode())
 """
-    pipe = subprocess.PIPE
-    with subprocess.Popen(
-        [sys.executable, "-c", code], cwd=ROOT, stdin=pipe, stdout=pipe, stderr=pipe
-    ) as process:
-        stdout, stderr = process.communicate()
-    assert stdout.decode() == f"{closed} True", stderr.decode()
+    command = [sys.executable, "-c", code]
+    result = subprocess.run(command, cwd=ROOT, input=b"", capture_output=True)
+    assert result.stdout.decode() == f"{closed} True", result.stderr.decode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -105,3 +106,14 @@ def test_without_a_file_for_its_own_metrics_the_script_is_told_of() -> None:
     Observers(Settings(GOOD), logged.append, file, 1.0)
     [event] = logged
     assert "Function not implemented" in event.message()
+
+
+def test_without_prometheus_client_the_log_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "prometheus_client", None)
+    monkeypatch.delitem(sys.modules, "shim.observe.metrics", raising=False)
+    logged: list[Event] = []
+    Observers(Settings(GOOD), logged.append, MetricsFile(), 1.0)
+    [event] = logged
+    assert "pip install 'khshim[metrics]'" in event.message()

@@ -86,6 +86,7 @@ def test_termination_reaches_what_left_the_group_and_continues_what_is_stopped()
     code = """
 pid = int(line())
 os.kill(pid, signal.SIGSTOP)
+os.waitid(os.P_PID, pid, os.WSTOPPED)
 processes.terminate()
 for ended in (pid, child.pid):
     print(os.waitid(os.P_PID, ended, os.WEXITED).si_status)
