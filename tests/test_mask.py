@@ -218,6 +218,29 @@ def test_what_programs_make_of_a_secret(shown: str) -> None:
     assert is_hidden(f"<{shown}>".encode())
 
 
+CONTROLS = "one\ttwo\vthree\ffour\rfive\asix\bseven\x1beight\x01nine"
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        json.dumps(CONTROLS),
+        repr(CONTROLS),
+        r"'one\ttwo\vthree\ffour\rfive\asix\bseven\eeight\001nine'",
+    ],
+)
+def test_control_characters(shown: str) -> None:
+    assert Masker({"TOKEN": CONTROLS})(shown)[1:-1] == "[masked]"
+
+
+def test_control_characters_by_bash() -> None:
+    environ = {"PATH": os.environ["PATH"], "TOKEN": CONTROLS}
+    result = subprocess.run(
+        ["bash", "-c", 'printf "%q" "$TOKEN"'], env=environ, capture_output=True, check=True
+    )
+    assert Masker(environ)(clean(result.stdout)) == "$'[masked]'"
+
+
 def test_characters_as_code_points() -> None:
     """ascii() in Python, and escape() in JavaScript."""
     mask = Masker({"TOKEN": "pässwörd"})
@@ -225,7 +248,13 @@ def test_characters_as_code_points() -> None:
     assert mask("p%E4ssw%F6rd") == "[masked]"
 
 
-@pytest.mark.parametrize("filler", ["&#99999999;", "&#x110000;", "\\U00110000", "%zz", "\\", "\\8"])
+@pytest.mark.parametrize(
+    "filler",
+    [
+        *("&#99999999;", "&#x110000;", "&#xd800;", "&bar;"),
+        *(r"\U00110000", r"\ud800", r"\udc00", "\\", r"\8", "%zz"),
+    ],
+)
 def test_what_only_looks_like_an_escape(filler: str) -> None:
     mask = Masker({"TOKEN": "secret-word"})
     assert mask(f"{filler} a%41 secret-word {filler}") == f"{filler} a%41 [masked] {filler}"

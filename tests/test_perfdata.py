@@ -62,6 +62,10 @@ def test_performance_data(output: str, values: list[Value]) -> None:
     assert parse(output.encode().split(b"\n")) == values
 
 
+def test_performance_data_in_another_encoding() -> None:
+    assert parse([b"OK | a=1 \xe4=2"]) == [Value("a", "", 1), Value("\ufffd", "", 2)]
+
+
 # Prints what the Perl module that plugins are written with makes of a line: label, value, unit.
 PERL = """
 use Monitoring::Plugin::Performance;
