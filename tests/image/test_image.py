@@ -28,7 +28,15 @@ from tests.image.containers import (
     wait_for,
 )
 from tests.support.khshim import KHSHIM
-from tests.support.manifests import ROOT, Resource, expand, load, mount_config_map, pod_spec
+from tests.support.manifests import (
+    ROOT,
+    Resource,
+    expand,
+    load,
+    manifest,
+    mount_config_map,
+    pod_spec,
+)
 
 
 def in_image(
