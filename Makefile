@@ -4,7 +4,8 @@ BIN := $(VENV)/bin
 DOCKER ?= docker
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' shim/__init__.py)
 
-.PHONY: help try test quick coverage test-image test-faults fuzz bench audit image lint format docs clean
+.PHONY: help try test quick coverage test-image test-kuberhealthy compatibility test-cluster \
+    compatibility-cluster test-faults fuzz mutants bench audit image lint format docs clean
 
 help: ## Show what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -28,13 +29,13 @@ $(VENV)/.khshim: setup.cfg pyproject.toml
 	    echo "$(PYTHON) has no venv module: on Debian and Ubuntu, apt install python3-venv" >&2; exit 1; }
 	@echo "Setting up $(VENV) (once)"
 	@$(PYTHON) -m venv --clear $(VENV)
-	@$(INSTALL) --editable '.[manifest]' || $(INSTALL_FAILED)
+	@$(INSTALL) --editable . || $(INSTALL_FAILED)
 	@echo $(PYTHON) >$(VENV)/.interpreter
 	@touch $@
 
 $(VENV)/.khshim-dev: $(VENV)/.khshim
 	@echo "Installing the development tools into $(VENV) (once)"
-	@$(INSTALL) --editable '.[test,lint]' || $(INSTALL_FAILED)
+	@$(INSTALL) --editable '.[test,lint,docs]' || $(INSTALL_FAILED)
 	@touch $@
 
 try: $(VENV)/.khshim ## Run three example scripts as Kuberhealthy would
@@ -59,13 +60,29 @@ quick: $(VENV)/.khshim-dev ## Run the tests that need no run of khshim, in secon
 coverage: $(VENV)/.khshim-dev ## Measure branch coverage, also of child processes
 	@mkdir -p build
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage run -m pytest --numprocesses 3
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
 test-image: $(VENV)/.khshim-dev ## Build the image and test it in real containers (as root)
 	tests/image/prepare
 	$(BIN)/python -m pytest tests/image
+
+# KUBERHEALTHY_SOURCE, a path or a URL, says where git finds its source, if not in public.
+SERVERS ?= v3 v2
+test-kuberhealthy: $(VENV)/.khshim-dev ## Build the real Kuberhealthy servers and test against them
+	$(BIN)/python -m tests.kuberhealthy.build $(SERVERS)
+	$(BIN)/python -m pytest -p tests.compatibility --servers "$(SERVERS)" tests/kuberhealthy
+
+compatibility: $(VENV)/.khshim-dev ## The same, and write docs/COMPATIBILITY.md
+	$(BIN)/python -m tests.kuberhealthy.build
+	$(BIN)/python -m pytest -p tests.compatibility --compatibility=servers tests/kuberhealthy
+
+test-cluster: $(VENV)/.khshim-dev ## Test it in a real Kubernetes under real Kuberhealthy (as root)
+	tests/cluster/run
+
+compatibility-cluster: $(VENV)/.khshim-dev ## Do the same, and write docs/COMPATIBILITY.md
+	tests/cluster/run --compatibility=cluster
 
 test-faults: $(VENV)/.khshim-dev ## Run the thousands: signals at random moments, gibibytes
 	$(BIN)/python -m pytest -s tests/faults
@@ -81,6 +98,10 @@ fuzz: $(VENV)/.khshim-dev ## Fuzz the way from a script's bytes to the report
 	    -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -print_final_stats=1 -artifact_prefix=build/
 	@echo "Corpus: $$(ls build/corpus tests/fuzz/corpus | grep -c .) inputs"
 
+MODULES ?=
+mutants: $(VENV)/.khshim-dev ## Change the code a little, over and over: does a test fail each time? (an hour)
+	$(BIN)/python tests/mutants.py $(MODULES)
+
 audit: $(VENV)/.khshim-dev ## Look for known vulnerabilities in what the image installs
 	$(BIN)/pip-audit --strict --disable-pip --require-hashes -r requirements.txt
 
@@ -93,14 +114,15 @@ lint: $(VENV)/.khshim-dev ## Check style, types and shell scripts
 	$(BIN)/black --line-length 100 --quiet --check .
 	$(BIN)/flake8
 	$(BIN)/mypy
-	$(BIN)/shellcheck scripts/*.sh examples/*/*.sh examples/*/*/*.sh .ci/run tests/image/prepare
+	$(BIN)/shellcheck scripts/*.sh examples/*/*.sh examples/*/*/*.sh .ci/run tests/image/prepare \
+	    tests/cluster/build tests/cluster/namespaces tests/cluster/run
 
 format: $(VENV)/.khshim-dev ## Lay the code out
 	$(BIN)/isort --quiet .
 	$(BIN)/black --line-length 100 --quiet .
 
-docs: $(VENV)/.khshim-dev ## Write the tables that are made from declarations into the documents
-	$(BIN)/python docs/generate.py
+docs: $(VENV)/.khshim-dev ## Write what is made from declarations: tables, man page, completions
+	$(BIN)/python -m docs.generate
 
 clean: ## Remove what was made here
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .hypothesis

@@ -46,10 +46,7 @@ class Budget:
             if self.terminate_at is None or timeout_at < self.terminate_at:
                 self.limited_by_timeout = True
                 self.terminate_at = timeout_at
-                timeout_kill = timeout_at + self.grace_period
-                self.kill_at = (
-                    timeout_kill if self.kill_at is None else min(self.kill_at, timeout_kill)
-                )
+                self.kill_at = timeout_at + self.grace_period  # before the deadline's, as well
 
     def time_left(self, now: float) -> "float | None":
         """Return the seconds from `now` to the deadline, negative after it."""

@@ -10,7 +10,7 @@ import time
 import traceback
 
 from shim import exit_status
-from shim.crash import describe, kill_group
+from shim.crash import describe, kill_script, not_installed
 from shim.delivery.result import Result
 from shim.delivery.waiting import TimeLimit
 from shim.delivery.worker import Worker
@@ -24,8 +24,7 @@ from shim.report.excerpt import Editor
 from shim.report.mask import Masker
 from shim.report.wording import killed_for_memory
 from shim.signals import SignalInbox, name
-from shim.spawn import Child
-from shim.start import Start
+from shim.start import NotStarted, Started
 from shim.supervise.capture import ScriptOutput
 from shim.supervise.escalation import StoppedBy
 from shim.supervise.loop import Stream, Supervisor
@@ -44,37 +43,40 @@ EXIT_STATUS = {
 }
 
 
-def finish(start: Start, inbox: SignalInbox) -> int:
+def finish(start: Started | NotStarted, inbox: SignalInbox) -> int:
     """See the script to its end, report, and return khshim's exit status."""
     worker = Worker()
     preloaded = preload(worker)  # at once: the script may soon reach the limit on processes
-    run = _Run(start, inbox, worker)
-    report, status = run.report_or_bug()
+    half = _SecondHalf(start, inbox, worker)
+    report, status = half.report_or_bug()
     preloaded.wait()
-    delivered = run.deliver_and_quit(report)
-    run.outputs.drain()
+    delivered = half.deliver_and_quit(report)
+    half.outputs.drain()
     return status or delivered
 
 
-class _Run:
-    """The rest of one run, and what all of its steps need."""
+class _SecondHalf:
+    """What all steps of the second half need."""
 
-    def __init__(self, start: Start, inbox: SignalInbox, worker: Worker) -> None:
+    def __init__(self, start: Started | NotStarted, inbox: SignalInbox, worker: Worker) -> None:
+        run = start.run
         self._start = start
-        self._settings = start.settings
+        self._run = run
+        self._settings = run.settings
         self._inbox = inbox
         self._worker = worker
-        self._was_told_to_stop = start.stopped_by is not None
-        self.outputs = Outputs(start.settings)
-        self._tell = Observers(start.settings, self.outputs.log, start.metrics_file, start.unix_now)
-        self._editor = Editor(start.server, Masker(start.environ, start.settings.mask))
+        self._was_told_to_stop = False
+        self.outputs = Outputs(run.settings)
+        self._tell = Observers(run.settings, self.outputs.log, run.metrics_file, run.started_at)
+        self._mask = Masker(run.environ, run.settings.mask)
+        self._editor = Editor(run.settings.server, self._mask)
 
     def report_or_bug(self) -> tuple[Report, int]:
         """Return the report, and an exit status that outweighs the delivery's, or 0."""
         try:
             return self._report()
         except Exception as error:
-            kill_group(self._start.child)
+            kill_script(self._start.child)
             return failure([self._tell_bug(error)], self._editor), exit_status.BUG
 
     def deliver_and_quit(self, report: Report) -> int:
@@ -87,30 +89,35 @@ class _Run:
                 self._stay_until_seen()
         except Exception as error:  # not reported: there may be a report already
             self._tell_bug(error)
-            return exit_status.BUG
+            return exit_status.WRONG_SETTINGS if not_installed(error) else exit_status.BUG
         return exit_status.WRONG_SETTINGS if result is None else EXIT_STATUS[result]
 
     def _report(self) -> tuple[Report, int]:
         """Return the report on the script, and the exit status for wrong settings, or 0."""
-        start, problems = self._start, self._settings.problems
         for event in telling.doubts(self._settings):
             self._tell(event)
-        if problems:
-            for problem in problems:
-                self._tell(events.WrongSetting(reason=problem))
-            return failure([], self._editor, lines_of(problems)), exit_status.WRONG_SETTINGS
-        if start.wait is not None:
-            self._tell(telling.waited(start.wait))
-        if start.child is None:
-            self._tell(events.ScriptNotStarted(script=start.path, reason=start.obstacle))
-            return failure([start.obstacle], self._editor), 0
-        return self._supervise(start.child), 0
+        if self._run.wait is not None:
+            self._tell(telling.waited(self._run.wait))
+        if isinstance(self._start, NotStarted):
+            return self._report_not_started(self._start)
+        return self._supervise(self._start), 0
 
-    def _supervise(self, child: Child) -> Report:
+    def _report_not_started(self, start: NotStarted) -> tuple[Report, int]:
+        self._was_told_to_stop = start.stopped_by is not None
+        if start.reason is not None:
+            script = self._settings.script
+            self._tell(events.ScriptNotStarted(script=script, reason=start.reason))
+            return failure([start.reason], self._editor), 0
+        problems = self._settings.problems
+        for problem in problems:
+            self._tell(events.WrongSetting(reason=self._mask(problem)))
+        return failure([], self._editor, lines_of(problems)), exit_status.WRONG_SETTINGS
+
+    def _supervise(self, start: Started) -> Report:
         """Run the script to its end, and return the verdict on it."""
-        start, settings, path = self._start, self._settings, self._start.path
+        settings, child, path = self._settings, start.child, start.path
         self._tell(events.ScriptStarted(script=path, pid=child.pid, time_left_s=self._time_left()))
-        if start.budget.deadline is None:
+        if self._run.budget.deadline is None:
             self._tell(events.NoDeadline())
         output = ScriptOutput(merged=settings.errors_from == "both")
         outcome = Supervisor(
@@ -120,7 +127,7 @@ class _Run:
                 Stream(child.stderr, self.outputs.for_stderr, output.feed_stderr),
             ],
             self._inbox,
-            start.budget,
+            self._run.budget,
             settings.grace_period,
             settings.stop_signal,
             lambda received, sent: self._tell(telling.forwarded(received, sent)),
@@ -135,20 +142,20 @@ class _Run:
             stream=settings.errors_from,
             output=chosen,
             other_output=other,
-            hints=self._likely_causes(),
+            hints=self._likely_causes(start),
             is_plugin=settings.is_plugin,
         )
         usage, is_plugin = usage_of_children(start.memory), settings.is_plugin
         self._tell(
             telling.script_ended(
-                path, outcome, report, output, usage, start.budget, is_plugin=is_plugin
+                path, outcome, report, output, usage, self._run.budget, is_plugin=is_plugin
             )
         )
         return report
 
-    def _likely_causes(self) -> list[str]:
+    def _likely_causes(self, start: Started) -> list[str]:
         """Return sentences on what probably made the script fail, if it did."""
-        start, causes = self._start, []
+        causes = []
         if start.memory and start.memory.kills() > start.kills_before:
             causes.append(killed_for_memory(start.memory.limit_bytes()))
             self._tell(events.KilledForMemory(reason=causes[0]))
@@ -157,7 +164,7 @@ class _Run:
         return causes
 
     def _deliver(self, report: Report) -> Result | None:
-        """Deliver the report; return what became of it, None where it cannot be sent at all."""
+        """Deliver the report; return how that ended, None where it cannot be sent at all."""
         endpoint, settings = self._settings.endpoint, self._settings
         if endpoint is None:
             self._tell(events.ReportImpossible())
@@ -165,7 +172,7 @@ class _Run:
         from shim.delivery.deliver import deliver, time_to_deliver
 
         started_at = time.monotonic()
-        until = time_to_deliver(self._start.budget.deadline, started_at)
+        until = time_to_deliver(self._run.budget.deadline, started_at)
         if self._was_told_to_stop:  # what sent the signal will not wait much longer
             until = min(until, started_at + max(settings.grace_period, AFTER_STOP))
         limit = TimeLimit(
@@ -174,7 +181,7 @@ class _Run:
             max(settings.grace_period, SHORTEST_GRACE),
             self._told_to_stop_while_reporting,
         )
-        time_left = self._start.budget.time_left(started_at)
+        time_left = self._run.budget.time_left(started_at)
         delivery = deliver(
             endpoint,
             report.body(),
@@ -193,7 +200,7 @@ class _Run:
 
     def _stay_until_seen(self) -> None:
         """Keep a pod that is being deleted until its report is seen; another signal ends it."""
-        seconds, time_left = SEEN_AFTER[self._start.server], self._time_left()
+        seconds, time_left = SEEN_AFTER[self._settings.server], self._time_left()
         if time_left is not None:
             seconds = min(seconds, max(time_left, 0.0))
         if seconds:
@@ -213,8 +220,9 @@ class _Run:
 
     def _tell_bug(self, error: Exception) -> str:
         sentence = describe(error)
-        self._tell(events.Bug(reason=sentence, traceback=traceback.format_exc()))
+        kind = events.NotInstalled if not_installed(error) else events.Bug
+        self._tell(kind(reason=sentence, traceback=traceback.format_exc()))
         return sentence
 
     def _time_left(self) -> float | None:
-        return self._start.budget.time_left(time.monotonic())
+        return self._run.budget.time_left(time.monotonic())

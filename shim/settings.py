@@ -48,7 +48,7 @@ class Setting(Typed[T]):
     sentence "expected …". `default` is a value, or a function that returns one from the
     settings declared before this one; without it the value is None, and `parse` is to be
     `optional`. `default_words` is what the documents show of it, and `meaning` one line of
-    Markdown.
+    Markdown. A wrong value is told unless `is_shown` is false, as where it may hold a password.
     """
 
     def __init__(
@@ -60,6 +60,7 @@ class Setting(Typed[T]):
         default: "T | Callable[[Settings], T] | None" = None,
         default_words: str = "–",
         required: bool = False,
+        is_shown: bool = True,
     ) -> None:
         self.name = name
         self.parse = parse
@@ -68,6 +69,7 @@ class Setting(Typed[T]):
         self.default = default
         self.default_words = default_words
         self.required = required
+        self.is_shown = is_shown
 
     def __set_name__(self, owner: type, attribute: str) -> None:
         self.attribute = attribute
@@ -100,6 +102,8 @@ class Setting(Typed[T]):
         return self.default(settings) if callable(self.default) else self.default
 
     def _wrong(self, text: str) -> str:
+        if not self.is_shown:
+            return f"{self.name} is wrong; expected {self.expected}."
         # Never cut here: half of a secret in it could not be masked any more.
         if len(text) <= 80:
             return f'{self.name} is "{text}"; expected {self.expected}.'
@@ -157,9 +161,10 @@ class Settings:
     args = Setting(
         "SHIM_ARGS",
         values.shell_words,
-        "words quoted as in a shell",
+        "words quoted as in a shell, each quote closed",
         "its arguments, quoted as in a shell",
         default=lambda settings: [],
+        is_shown=False,
     )
     interpreter = Setting(
         "SHIM_INTERPRETER",
@@ -187,8 +192,7 @@ class Settings:
         "SHIM_STOP_SIGNAL",
         signals.parse,
         "a signal that can be forwarded, such as SIGINT, SIGRTMIN+3 or 10",
-        "what the script gets in place of SIGTERM, first at its limit; set it as the image's"
-        " `STOPSIGNAL` too",
+        "what the script gets in place of SIGTERM ([below](#what-the-script-gets-and-when-it-ends))",
         default=int(signal.SIGTERM),
         default_words="`SIGTERM`",
     )
@@ -290,7 +294,8 @@ class Settings:
         "SHIM_CHECK_NAME",
         values.optional(values.text),
         "the check's name",
-        "the check's name, for the log and the metrics (`khshim manifest` sets it)",
+        "the check's name, for the log and the metrics (`khshim manifest` sets it); the metrics"
+        " fall back to the script's file name",
     )
     termination_log = Setting(
         "SHIM_TERMINATION_LOG",
@@ -304,13 +309,13 @@ class Settings:
         "SHIM_METRICS_PORT",
         values.optional(values.port),
         "a port from 1 to 65535",
-        "serve `/metrics` on this port while the check runs ([Metrics](#metrics))",
+        "serve on this port what is known while the script runs ([Metrics](#metrics))",
     )
     pushgateway_url = Setting(
         "SHIM_PUSHGATEWAY_URL",
         values.optional(values.url),
         URL,
-        "push the metrics there after the report",
+        "push the metrics there after the report ([Metrics](#metrics))",
     )
 
     def __init__(self, environ: "Mapping[str, str]", command: "Sequence[str]" = ()) -> None:

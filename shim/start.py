@@ -11,7 +11,6 @@ from signal import SIGKILL
 from shim import executable
 from shim.durations import show
 from shim.hang import Hang, call
-from shim.kuberhealthy import Server
 from shim.settings import Settings, script_environment
 from shim.signals import name
 from shim.spawn import Child, spawn
@@ -25,38 +24,52 @@ if TYPE_CHECKING:
     from shim.metrics_file import MetricsFile
     from shim.signals import SignalInbox
 
+# Seconds.
+LONGEST_END_OF_A_THREAD = 0.2
 
-class Start:
-    """What the second half goes on with.
 
-    `child` is None where the script was not started: because settings are wrong
-    (`settings.problems`), or for the reason that the sentence `obstacle` gives.
-    `stopped_by` is the terminating signal that came before the script was started.
-    `text_problem` is what is wrong with the way the script was saved, if anything is.
-    `memory` is this process's cgroup, with `kills_before` the script.
-    `wait` is what came of waiting for the server, and `metrics_file` is where the
-    script writes metrics of its own, each where that was asked for.
+class Run:
+    """What a run has before its script: the settings, its time, and what was asked for.
+
+    `started_at` is the moment from which the time is counted, in unix time. `wait` is how
+    waiting for the server ended, and `metrics_file` is where the script writes metrics of
+    its own, each None where it was not asked for.
     """
 
     def __init__(self, environ: "Mapping[str, str]", settings: Settings) -> None:
         self.environ = environ
         self.settings = settings
-        self.server = settings.endpoint.server if settings.endpoint else Server.V3
-        self.path = settings.script
-        self.child: Child | None = None
-        self.obstacle = ""
-        self.text_problem: executable.TextProblem | None = None
+        self.wait: Wait | None = None
+        self.metrics_file: MetricsFile | None = None
+        self.count_time_from_now()
+
+    def count_time_from_now(self) -> None:
+        """Divide what is left until the deadline."""
+        self.started_at = time.time()
+        self.budget = self.settings.budget(unix_now=self.started_at, started_at=time.monotonic())
+
+    def terminate_at_unix(self) -> "float | None":
+        """Return the unix time of the script's SIGTERM."""
+        at = self.budget.terminate_at
+        return None if at is None else at - self.budget.started_at + self.started_at
+
+
+class Started:
+    """A script that runs.
+
+    `text_problem` is what is wrong with the way it was saved, if anything is. `memory` is
+    this process's cgroup, in which `kills_before` processes were killed before the script.
+    """
+
+    def __init__(
+        self, run: Run, child: Child, path: str, text_problem: "executable.TextProblem | None"
+    ) -> None:
+        self.run = run
+        self.child = child
+        self.path = path
+        self.text_problem = text_problem
         self.memory: MemoryCgroup | None = None
         self.kills_before = 0
-        self.wait: Wait | None = None
-        self.stopped_by: int | None = None
-        self.metrics_file: MetricsFile | None = None
-        self.take_the_time()
-
-    def take_the_time(self) -> None:
-        """Divide what is left until the deadline from now on."""
-        self.unix_now, self.monotonic_now = time.time(), time.monotonic()
-        self.budget = self.settings.budget(unix_now=self.unix_now, started_at=self.monotonic_now)
 
     def look_at_memory(self) -> None:
         """Note how many were killed for memory, at once: the script may be the next.
@@ -69,77 +82,86 @@ class Start:
         if self.memory is not None and os.getpid() != 1:
             self.kills_before = self.memory.kills()
 
-    def terminate_at_unix(self) -> "float | None":
-        """Return the unix time of the script's SIGTERM."""
-        at = self.budget.terminate_at
-        return None if at is None else at - self.monotonic_now + self.unix_now
+
+class NotStarted:
+    """A script that does not run.
+
+    `reason` is a sentence, None where `run.settings.problems` are the reason. `stopped_by`
+    is the terminating signal that came before the script was started, if one did.
+    """
+
+    child = None
+
+    def __init__(self, run: Run, reason: "str | None", stopped_by: "int | None" = None) -> None:
+        self.run = run
+        self.reason = reason
+        self.stopped_by = stopped_by
 
 
-def start(environ: "Mapping[str, str]", command: "Sequence[str]", inbox: "SignalInbox") -> Start:
+def start(
+    environ: "Mapping[str, str]", command: "Sequence[str]", inbox: "SignalInbox"
+) -> "Started | NotStarted":
     """Read the settings and start the script, or find out why it cannot be started."""
-    settings = Settings(environ, command)
+    run = Run(environ, Settings(environ, command))
+    settings = run.settings
     inbox.terminating |= {settings.stop_signal}
-    begun = Start(environ, settings)
     if settings.problems:
-        return begun
-    left = begun.budget.time_left(begun.monotonic_now)
+        return NotStarted(run, None)
+    left = run.budget.time_left(run.budget.started_at)
     if left is not None and left <= 0:
-        begun.obstacle = (
+        return NotStarted(
+            run,
             f"The check's deadline had passed {show(-left)} before khshim began, so the script was"
-            " not started: scheduling and pulling the image took longer than the check's timeout."
+            " not started: scheduling and pulling the image took longer than the check's timeout.",
         )
-        return begun
     if settings.wait_for_server and settings.endpoint is not None:
         # Slow to import, and seldom asked for.
         from shim.delivery.wait_for_server import wait_for_server
 
-        begun.wait = wait_for_server(settings.endpoint, settings.wait_for_server, left, inbox)
-        if begun.wait.stopped_by is not None:
-            begun.stopped_by = begun.wait.stopped_by
-            begun.obstacle = (
-                f"khshim was told to stop by {name(begun.wait.stopped_by)} while it waited for"
-                " Kuberhealthy, so the script was not started."
+        run.wait = wait_for_server(settings.endpoint, settings.wait_for_server, left, inbox)
+        if run.wait.stopped_by is not None:
+            return NotStarted(
+                run,
+                f"khshim was told to stop by {name(run.wait.stopped_by)} while it waited for"
+                " Kuberhealthy, so the script was not started.",
+                run.wait.stopped_by,
             )
-            return begun
-        begun.take_the_time()
+        run.count_time_from_now()
     if settings.metrics_port or settings.pushgateway_url:
         from shim.metrics_file import MetricsFile  # seldom asked for
 
-        begun.metrics_file = MetricsFile()
+        run.metrics_file = MetricsFile()
     try:
-        _start_script(begun, inbox)
+        return _start_script(run, inbox)
     except executable.StartError as error:
-        begun.obstacle = str(error)
+        return NotStarted(run, str(error))
     except Hang as hang:
-        begun.stopped_by = hang.stopped_by
-        begun.obstacle = _hang_sentence(begun, hang)
-    return begun
+        return NotStarted(run, _hang_sentence(run, hang), hang.stopped_by)
 
 
-def _start_script(begun: Start, inbox: "SignalInbox") -> None:
+def _start_script(run: Run, inbox: "SignalInbox") -> Started:
     """Start the script; raises StartError or Hang where that cannot be done."""
-    settings, terminate_at = begun.settings, begun.budget.terminate_at
-    begun.path, argv, begun.text_problem = call(
-        lambda: _look_at_script(settings), terminate_at, inbox
-    )
+    settings, terminate_at = run.settings, run.budget.terminate_at
+    path, argv, problem = call(lambda: _look_at_script(settings), terminate_at, inbox)
     environ = script_environment(
-        begun.environ,
+        run.environ,
         pass_credentials=settings.pass_credentials,
-        terminate_at=begun.terminate_at_unix(),
-        metrics_file=begun.metrics_file.path if begun.metrics_file else None,
+        terminate_at=run.terminate_at_unix(),
+        metrics_file=run.metrics_file.path if run.metrics_file else None,
     )
-    child = _spawn(begun.path, argv, settings, environ)
+    child = _spawn(path, argv, settings, environ)
     if terminate_at is not None and time.monotonic() >= terminate_at:
         # exec waited for the volume, which cannot be interrupted.
         _undo(child)
         raise Hang(None)
-    begun.child = child
+    started = Started(run, child, path, problem)
     # The script does not wait for what is imported from here on.
     if child.is_only_child and os.getpid() != 1:
         from shim.subreaper import adopt_orphans
 
         child.orphans_are_adopted = adopt_orphans()
-    begun.look_at_memory()
+    started.look_at_memory()
+    return started
 
 
 def _look_at_script(settings: Settings) -> "tuple[str, list[str], executable.TextProblem | None]":
@@ -159,7 +181,7 @@ def _look_at_script(settings: Settings) -> "tuple[str, list[str], executable.Tex
 def _spawn(path: str, argv: "list[str]", settings: Settings, environ: "Mapping[str, str]") -> Child:
     try:
         try:
-            return spawn(argv, environ)
+            return _spawn_within_limits(argv, environ)
         except OSError as error:
             if error.errno != errno.ENOEXEC or argv[0] != path:
                 raise
@@ -169,23 +191,35 @@ def _spawn(path: str, argv: "list[str]", settings: Settings, environ: "Mapping[s
         raise executable.StartError(executable.start_failure(error, path, argv)) from error
 
 
+def _spawn_within_limits(argv: "list[str]", environ: "Mapping[str, str]") -> Child:
+    """Start `argv`; the thread that looked at it may count as a process for a moment longer."""
+    until = time.monotonic() + LONGEST_END_OF_A_THREAD
+    while True:
+        try:
+            return spawn(argv, environ)
+        except BlockingIOError:  # EAGAIN
+            if time.monotonic() >= until:
+                raise
+            time.sleep(0.01)
+
+
 def _undo(child: Child) -> None:
-    """End a script that has only just begun, as if it had not."""
+    """Kill and reap a script that was started too late."""
     os.killpg(child.pid, SIGKILL)
     os.waitid(os.P_PID, child.pid, os.WEXITED)
     os.close(child.stdout)
     os.close(child.stderr)
 
 
-def _hang_sentence(begun: Start, hang: Hang) -> str:
-    volume = f"the volume of the script {begun.path} did not answer"
+def _hang_sentence(run: Run, hang: Hang) -> str:
+    script = run.settings.script
     if hang.stopped_by is not None:
         return (
-            f"khshim was told to stop by {name(hang.stopped_by)} while {volume}, so the script"
-            " was not started."
+            f"khshim was told to stop by {name(hang.stopped_by)} while the volume of the script"
+            f" {script} did not answer, so the script was not started."
         )
-    seconds = show(time.monotonic() - begun.budget.started_at)
+    seconds = show(time.monotonic() - run.budget.started_at)
     return (
-        f"The script was not started: {volume} within {seconds}. Does a network file system"
-        " hang?"
+        f"The script was not started: to open and execute {script} took longer than the"
+        f" {seconds} there were. Does its volume hang, as a network file system can?"
     )

@@ -3,18 +3,9 @@ from __future__ import annotations
 import pytest
 
 from shim.budget import Budget
-from shim.settings import Settings
-from tests.test_settings import GOOD
+from tests.support.settings import NOW, budget
 
 V2 = {"KH_REPORTING_URL": "http://kh/externalCheckStatus"}
-UNIX_NOW, NOW = 1_700_000_000.0, 500.0
-
-
-def budget(left: float | None, **changes: str) -> Budget:
-    deadline = "" if left is None else str(UNIX_NOW + left)
-    settings = Settings({**GOOD, "KH_CHECK_RUN_DEADLINE": deadline, **changes})
-    assert settings.problems == []
-    return settings.budget(unix_now=UNIX_NOW, started_at=NOW)
 
 
 @pytest.mark.parametrize(
@@ -55,6 +46,11 @@ def test_when_the_signals_are_due(
     assert result.kill_at == pytest.approx(NOW + kill_in)
 
 
+def test_a_reserve_that_may_shrink_to_nothing() -> None:
+    result = Budget(started_at=NOW, left=0.6, grace_period=0.0, reserve=3.0)
+    assert result.reserve == pytest.approx(0.2)
+
+
 def test_without_limits_nothing_is_due() -> None:
     result = budget(None)
     assert (result.deadline, result.terminate_at, result.kill_at) == (None, None, None)
@@ -62,7 +58,7 @@ def test_without_limits_nothing_is_due() -> None:
 
 
 @pytest.mark.parametrize(
-    ("timeout", "by_timeout"), [("10s", True), ("52.9s", True), ("54s", False)]
+    ("timeout", "by_timeout"), [("10s", True), ("52.9s", True), ("53s", False), ("54s", False)]
 )
 def test_which_limit_it_is(timeout: str, by_timeout: bool) -> None:
     assert budget(60, SHIM_TIMEOUT=timeout).limited_by_timeout is by_timeout

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import re
 import signal
+from collections.abc import Callable, Sequence
 
 import pytest
 from hypothesis import given
@@ -202,35 +203,134 @@ def test_whatever_goes_in_both_servers_take_what_comes_out(
         assert "\\" not in error.replace("\\\\", "")
 
 
-@pytest.mark.parametrize(
-    ("killed_after", "time_left", "words"),
-    [
-        (None, 2.0, "stopped 2.0 s before the check's deadline."),
-        (None, -3.0, "stopped 3.0 s after the check's deadline. khshim was held up"),
-        (0.0, -3.0, "It was killed at once: there was no time left for a grace period."),
-        (1.0, 2.0, "It did not end within 1.0 s of SIGTERM and was killed."),
-    ],
-)
-def test_the_sentence_on_a_deadline(
-    killed_after: float | None, time_left: float, words: str
-) -> None:
-    outcome = Outcome(
-        ending=Ending.TIMED_OUT,
-        exit_status=None,
-        signal=signal.SIGKILL,
-        duration=9.0,
-        stopped_by=StoppedBy.DEADLINE,
-        stopped_after=8.0,
-        killed_after=killed_after,
-        time_left=time_left,
-    )
+def judged(
+    outcome: Outcome,
+    output: Captured = NOTHING_CAPTURED,
+    other: Captured = NOTHING_CAPTURED,
+    *,
+    stream: str = "stderr",
+    hints: Sequence[str] = (),
+    is_plugin: bool = False,
+    ok: Sequence[int] = (0,),
+) -> list[str]:
     report = judge(
         outcome,
-        ok_exit_codes=frozenset({0}),
+        ok_exit_codes=frozenset(ok),
         editor=Editor(Server.V3, lambda text: text),
-        stream="stderr",
-        output=of_lines(b"x"),
-        other_output=NOTHING_CAPTURED,
-        hints=[],
+        stream=stream,
+        output=output,
+        other_output=other,
+        hints=hints,
+        is_plugin=is_plugin,
     )
-    assert words in report.errors[0]
+    assert report.ok is (report.errors == [])
+    return report.errors
+
+
+def exited(status: int) -> Outcome:
+    return Outcome(Ending.EXITED, status, None, 1.0)
+
+
+DIED = Outcome(Ending.DIED, None, signal.SIGKILL, 1.0)
+TOLD = exited(2)._replace(stopped_by=StoppedBy.SIGNAL, stop_signal=signal.SIGINT, stopped_after=1.0)
+SILENT = "The script exited with status 2 and wrote nothing to stderr."
+DEATH = "The script died of SIGKILL (Killed) after 1.0 s."
+STOPPED = "khshim was told to stop by SIGINT after 1.0 s; the script then exited with status 2."
+UNKNOWN = "UNKNOWN: the plugin could not find out (exit status 3), so this may be no outage."
+ODD = "The plugin exited with status {}, which is not a status of a Nagios plugin (0 to 3)."
+
+
+@pytest.mark.parametrize(
+    ("judged_so", "errors"),
+    [
+        (lambda: judged(exited(0)), []),
+        (lambda: judged(exited(2), ok=[0, 2]), []),
+        (lambda: judged(exited(0), ok=[2]), [SILENT.replace("2", "0")]),
+        (lambda: judged(TOLD._replace(exit_status=0)), []),
+        (lambda: judged(exited(2)), [SILENT]),
+        (lambda: judged(exited(2), of_lines(b"x")), ["x"]),
+        (lambda: judged(exited(2), hints=["Hint."]), [SILENT, "Hint."]),
+        (lambda: judged(exited(2), of_lines(b"x"), hints=["Hint."]), ["Hint.", "x"]),
+        (lambda: judged(TOLD), [STOPPED, "It wrote nothing to stderr."]),
+        (lambda: judged(TOLD, of_lines(b"x")), [STOPPED, "x"]),
+        (lambda: judged(DIED, of_lines(b"x")), [DEATH, "x"]),
+        (lambda: judged(DIED, hints=["Hint."]), [DEATH, "Hint.", "It wrote nothing to stderr."]),
+        # Exit statuses that mean something.
+        (
+            lambda: judged(
+                exited(127), of_lines(b""), of_lines(b"x: error while loading shared libraries")
+            ),
+            [
+                "The script exited with status 127 (a shared library is missing) and wrote nothing"
+                " to stderr; the last line on stdout: x: error while loading shared libraries"
+            ],
+        ),
+        (
+            lambda: judged(
+                exited(127),
+                NOTHING_CAPTURED,
+                Captured([b"a"], 1, 0, [b"Error loading shared library", b"b"]),
+            ),
+            [
+                "The script exited with status 127 (a shared library is missing) and wrote nothing"
+                " to stderr; the last line on stdout: b"
+            ],
+        ),
+        (
+            lambda: judged(exited(126), other=of_lines(b"loading shared libraries")),
+            [
+                "The script exited with status 126 (a command was found that could not be executed)"
+                " and wrote nothing to stderr; the last line on stdout: loading shared libraries"
+            ],
+        ),
+        # Plugins.
+        (lambda: judged(exited(3), of_lines(b"x"), is_plugin=True), [UNKNOWN, "x"]),
+        (lambda: judged(exited(3), of_lines(b"x")), ["x"]),
+        (lambda: judged(exited(4), of_lines(b"x"), is_plugin=True), [ODD.format(4), "x"]),
+        (lambda: judged(exited(4), of_lines(b"x")), ["x"]),
+        (lambda: judged(exited(1), of_lines(b"x"), is_plugin=True), ["x"]),
+        (lambda: judged(exited(0), of_lines(b"x"), is_plugin=True, ok=[2]), ["x"]),
+        (lambda: judged(DIED, of_lines(b"x | a=1"), is_plugin=True, stream="stdout"), [DEATH, "x"]),
+        (lambda: judged(exited(2), of_lines(b"x | a=1"), is_plugin=True, stream="both"), ["x"]),
+        (lambda: judged(exited(2), of_lines(b"x | a=1"), is_plugin=True), ["x | a=1"]),
+        (lambda: judged(exited(2), of_lines(b"x | a=1"), stream="stdout"), ["x | a=1"]),
+        # What is left of a stream that shows nothing.
+        (
+            lambda: judged(exited(2), of_lines(b"\0")),
+            ["The script exited with status 2 and wrote nothing readable to stderr."],
+        ),
+        (lambda: judged(exited(2), Captured([b" "], tail=[b"\t"])), [SILENT]),
+        (
+            lambda: judged(exited(2), Captured([b""], 1, 0, [b"\0"]), hints=["Hint."]),
+            [
+                "The script exited with status 2 and wrote nothing readable to stderr (its first"
+                " and last 64 KiB were looked at; the pod's log has everything).",
+                "Hint.",
+            ],
+        ),
+        (
+            lambda: judged(exited(2), Captured(["…".encode()], 0, 1, ["…".encode()])),
+            [
+                "The script exited with status 2 and wrote nothing readable to stderr (its first"
+                " and last 64 KiB were looked at; the pod's log has everything)."
+            ],
+        ),
+    ],
+)
+def test_verdicts(judged_so: Callable[[], list[str]], errors: list[str]) -> None:
+    assert judged_so() == errors
+
+
+@pytest.mark.parametrize(
+    ("line", "quoted"),
+    [
+        (b"x" * 500, "x" * 500),
+        (b"x" * 501, "x" * 499 + "…"),
+        ("…".encode() + b"x" * 499, "…" + "x" * 499),
+        ("…".encode() + b"x" * 499 + b"y", "…" + "x" * 498 + "y"),
+        (b"a\\b", "a\\\\b"),
+    ],
+)
+def test_the_last_line_of_the_other_stream_is_quoted(line: bytes, quoted: str) -> None:
+    [error] = judged(exited(2), other=Captured([b"first"], 0, 0, [line, b"", b"\0"]))
+    assert error == f"{SILENT[:-1]}; the last line on stdout: {quoted}"

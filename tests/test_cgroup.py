@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from shim.cgroup import MemoryCgroup, memory_cgroup
-from tests.conftest import Shim
+from tests.support.khshim import Shim
 
 Write = Callable[..., str]
 V1 = Path("/sys/fs/cgroup/memory")
@@ -83,3 +83,37 @@ def test_a_script_killed_for_memory(shim: Shim, script: Write, limited: Path, wi
     ]
     if not within:
         assert run.errors[0].startswith("The script died of SIGKILL")
+
+
+def test_many_small_processes_are_killed_for_memory_and_not_khshim(
+    shim: Shim, script: Write, limited: Path
+) -> None:
+    """Each of them is smaller than khshim, and would be spared for that."""
+    child = "x=$(printf %3000000s x); sleep 1000"
+    path = script(
+        "#!/bin/bash\n"
+        f"for n in {{1..60}}; do bash -c '{child}' > /dev/null 2>&1 & done\n"
+        "wait -n\n"
+        "sleep 1000\n"
+    )
+    join = f'echo $$ > {limited}/cgroup.procs && exec "$@"'
+    run = shim.run(path, prefix=["sh", "-c", join, "sh"], env={"SHIM_TIMEOUT": "5s"})
+    assert run.exit_status == 0
+    assert [error for error in run.errors if error.startswith("The kernel killed a process")]
+
+
+def test_the_script_is_killed_for_memory_before_khshim(
+    make_shim: Callable[..., Shim], script: Write
+) -> None:
+    path = script(
+        "#!/bin/sh\n"
+        "until [ $(cat /proc/$PPID/oom_score_adj) != 1000 ]; do :; done\n"
+        "cat /proc/self/oom_score_adj /proc/$PPID/oom_score_adj\n"
+    )
+    for own in (0, 300, 999):
+        lower = f'echo {own} > /proc/self/oom_score_adj; exec "$@"'
+        # As any user: what khshim had it can go back to without a privilege.
+        prefix = ["sh", "-c", lower, "sh", "setpriv", "--bounding-set=-all", "--inh-caps=-all"]
+        run = make_shim().run(path, prefix=prefix)
+        assert run.ok
+        assert run.stdout.split() == [b"1000", b"%d" % own]

@@ -10,7 +10,7 @@ import pytest
 
 import shim
 from shim import ReportError, deadline, report_failure, report_success
-from tests.conftest import MAX_BODY_SIZE, Shim
+from tests.support.khshim import MAX_BODY_SIZE, Shim
 
 
 class Unprintable(Exception):

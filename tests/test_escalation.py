@@ -5,7 +5,7 @@ import signal
 import pytest
 
 from shim.supervise.escalation import Escalation, StoppedBy
-from tests.test_budget import NOW, budget
+from tests.support.settings import NOW, budget
 
 TERM, KILL = signal.SIGTERM, signal.SIGKILL
 

@@ -8,7 +8,7 @@ import string
 import pytest
 
 from shim.observe.events import EVENTS, Event, SignalForwarded, field_names
-from tests.manifests import ROOT
+from tests.support.manifests import ROOT
 
 
 @pytest.mark.parametrize("kind", EVENTS, ids=lambda kind: kind.name)

@@ -16,9 +16,11 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.conftest import base_environ
-from tests.manifests import ROOT, load
-from tests.servers import closed_port, raw_server, tls_server, web_server
+from tests.support.khshim import base_environ
+from tests.support.manifests import ROOT, load
+from tests.support.servers import closed_port, raw_server, tls_server, web_server
+
+pytestmark = pytest.mark.whole_run
 
 
 class Check(NamedTuple):
@@ -241,6 +243,7 @@ BROKEN: list[tuple[str, dict[str, str], str]] = [
             "http://127.0.0.1:{rubbish}/",
             "{web}/?status=503&body=" + quote(UP),
             "{web}/?length=1000&body=" + quote(UP),
+            "{web}/{a,?body=" + quote(UP) + "}",
         )
     ),
     *(
@@ -315,7 +318,10 @@ class Site(NamedTuple):
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("site")
     request = folder / "request.pem"
-    request.write_text("-----BEGIN CERTIFICATE REQUEST-----\n-----END CERTIFICATE REQUEST-----\n")
+    request.write_text(
+        "-----BEGIN CERTIFICATE REQUEST-----\n-----END CERTIFICATE REQUEST-----\n"
+        "This is not -----BEGIN CERTIFICATE-----\n"
+    )
     half = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"
     with ExitStack() as stack:
         enter = stack.enter_context

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from shim.commands.install import InstallError, install
-from tests.conftest import KHSHIM
+from tests.support.khshim import KHSHIM
 
 FILES = {
     "bin/khshim": "launcher",

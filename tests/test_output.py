@@ -8,7 +8,9 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from tests.conftest import KHSHIM, base_environ
+from tests.support.khshim import KHSHIM, base_environ
+
+pytestmark = pytest.mark.whole_run
 
 Write = Callable[..., str]
 COMMANDS = [

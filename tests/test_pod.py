@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from shim.commands import pod
-from tests.conftest import KHSHIM, Shim
+from tests.support.khshim import KHSHIM, Shim
+
+pytestmark = pytest.mark.whole_run
 
 Write = Callable[..., str]
 INSTALLED = [str(Path(sys.executable).parent / "khshim")]

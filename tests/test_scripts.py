@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import shutil
 import socket
 import ssl
@@ -20,8 +21,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from tests.conftest import Shim, base_environ
-from tests.servers import (
+from tests.support.khshim import Shim, base_environ
+from tests.support.servers import (
     closed_port,
     raw_server,
     tcp_server,
@@ -29,6 +30,8 @@ from tests.servers import (
     tls_server,
     web_server,
 )
+
+pytestmark = pytest.mark.whole_run
 
 SCRIPTS = Path(__file__).parent.parent / "scripts"
 
@@ -232,6 +235,16 @@ def test_disk_space_says_what_df_says(tmp_path: Path) -> None:
     assert result.stdout.startswith(f"{folder} has ")
 
 
+@pytest.mark.parametrize(("wanted", "status"), [("10", 0), ("11", 1)])
+def test_disk_space_at_its_limit(tmp_path: Path, wanted: str, status: int) -> None:
+    df = tmp_path / "df"
+    df.write_text("#!/bin/sh\necho Filesystem\necho '/dev/x y 100 90 10 90% /'\n")
+    df.chmod(0o755)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    result = run("disk_space.sh", MIN_FREE_PERCENT=wanted, PATH=path)
+    assert (result.returncode, "only 10 % free" in result.stderr) == (status, status == 1)
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 def test_wait_for_port(host: str) -> None:
     with raw_server(b"", host=host) as port:
@@ -262,13 +275,15 @@ def alone_on_a_network_of_one_port() -> None:
 
 def test_a_port_that_is_connected_to_itself() -> None:
     """TCP lets a connection meet itself where the kernel chooses its target's port for it."""
-    setup = "import sys, os; from tests.test_scripts import *; alone_on_a_network_of_one_port();"
+    setup = (
+        "import os, sys; from tests.test_scripts import alone_on_a_network_of_one_port as alone;"
+        "alone(); os.execv(sys.argv[1], sys.argv[1:])"
+    )
     unshare = ["unshare", "--net", "--map-root-user"]
     if shutil.which("unshare") is None or subprocess.run([*unshare, "true"]).returncode:
         pytest.skip("needs to be allowed to unshare")
     with subprocess.Popen(
-        [*unshare, sys.executable, "-c", setup + "os.execv(sys.argv[1], sys.argv[1:])"]
-        + [str(SCRIPTS / "wait_for_port.py")],
+        [*unshare, sys.executable, "-c", setup, str(SCRIPTS / "wait_for_port.py")],
         env={**base_environ(), "HOST": "127.0.0.1", "PORT": "40000"},
         cwd=SCRIPTS.parent,
         stdout=subprocess.PIPE,

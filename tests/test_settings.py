@@ -4,14 +4,7 @@ import pytest
 
 from shim.kuberhealthy import Server
 from shim.settings import SETTINGS, Setting, Settings, script_environment
-
-GOOD = {
-    "KH_REPORTING_URL": "http://kuberhealthy.kuberhealthy.svc.cluster.local/check",
-    "KH_RUN_UUID": "4a6c63f2-7f52-4d68-9d3a-6c0a2a0e3c4d",
-    "KH_CHECK_RUN_DEADLINE": "1700000000",
-    "KH_POD_NAMESPACE": "monitoring",
-    "SHIM_SCRIPT": "/checks/check.sh",
-}
+from tests.support.settings import GOOD
 
 
 def settings(**changes: str) -> Settings:
@@ -62,6 +55,8 @@ def test_the_path_tells_the_server(path: str, server: Server, reserve: float) ->
         ("SHIM_TIMEOUT", "1m30s", "timeout", 90),
         ("SHIM_TIMEOUT", "90", "timeout", 90),
         ("SHIM_GRACE_PERIOD", "0", "grace_period", 0),
+        ("SHIM_STOP_SIGNAL", "", "stop_signal", 15),
+        ("SHIM_STOP_SIGNAL", "winch", "stop_signal", 28),
         ("SHIM_REPORT_RESERVE", "500ms", "report_reserve", 0.5),
         ("SHIM_ERRORS_FROM", "BOTH", "errors_from", "both"),
         ("SHIM_OK_EXIT_CODES", "0,1", "ok_exit_codes", {0, 1}),
@@ -94,13 +89,15 @@ def test_values(name: str, value: str, attribute: str, expected: object) -> None
         ("KH_REPORTING_URL", "ftp://host/check"),
         ("KH_REPORTING_URL", "http:///check"),
         ("KH_REPORTING_URL", "http://host:port/check"),
+        ("KH_REPORTING_URL", "http://[foo]:80/check"),
+        ("KH_REPORTING_URL", "http://[::1/check"),
+        ("KH_REPORTING_URL", "http://foo]/check"),
         ("KH_REPORTING_URL", "http://host/a b"),
         ("KH_REPORTING_URL", "http://host/\r\nX: y"),
         ("KH_RUN_UUID", "a\nb"),
         ("KH_CHECK_RUN_DEADLINE", "abc"),
         ("KH_CHECK_RUN_DEADLINE", "nan"),
         ("KH_CHECK_RUN_DEADLINE", "inf"),
-        ("SHIM_ARGS", "'open"),
         ("SHIM_INTERPRETER", " "),
         ("SHIM_TIMEOUT", "5 minutes"),
         ("SHIM_TIMEOUT", "0"),
@@ -119,6 +116,11 @@ def test_values(name: str, value: str, attribute: str, expected: object) -> None
 def test_a_wrong_value_is_named_with_what_was_expected(name: str, value: str) -> None:
     [problem] = settings(**{name: value}).problems
     assert problem.startswith(f'{name} is "{value}"; expected ')
+
+
+def test_arguments_are_not_shown_since_a_password_may_be_among_them() -> None:
+    [problem] = settings(SHIM_ARGS="-p 's3cret").problems
+    assert problem == "SHIM_ARGS is wrong; expected words quoted as in a shell, each quote closed."
 
 
 def test_every_wrong_setting_is_named_at_once() -> None:
@@ -168,7 +170,8 @@ def test_every_setting_has_a_value_that_works_and_most_one_that_is_refused(
     assert getattr(changed, setting.attribute) != getattr(settings(), setting.attribute)
     if wrong is not None:
         [problem] = settings(**{setting.name: wrong}).problems
-        assert problem == f'{setting.name} is "{wrong}"; expected {setting.expected}.'
+        told = f'"{wrong}"' if setting.is_shown else "wrong"
+        assert problem == f"{setting.name} is {told}; expected {setting.expected}."
         assert setting.problem(wrong) == problem
     assert setting.problem(right) is None
 
@@ -200,7 +203,7 @@ VALUES = {
     "SHIM_INTERPRETER": ("bash -eu", "'open"),
     "SHIM_TIMEOUT": ("10s", "0"),
     "SHIM_GRACE_PERIOD": ("1s", "1d"),
-    "SHIM_STOP_SIGNAL": ("INT", "SIGKILL"),
+    "SHIM_STOP_SIGNAL": ("SIGRTMIN+3", "SIGKILL"),
     "SHIM_REPORT_RESERVE": ("3s", "-1s"),
     "SHIM_PRESET": ("nagios", "sensu"),
     "SHIM_ERRORS_FROM": ("both", "stdin"),

@@ -147,3 +147,14 @@ def test_json_lines_all_arrive_however_much_longer_they_are(pipe: tuple[int, int
     thread.join()
     messages = [json.loads(line)["message"] for line in got.splitlines()]
     assert messages == [str(number) for number in range(40_000)]
+
+
+def test_behind_pending_lines_no_more_are_made() -> None:
+    """What is left in a pipe is taken in a moment, though its lines would take long."""
+    with open(os.devnull, "wb") as ready:
+        lines = ScriptLines(Sink(ready.fileno()), "stdout", {})
+        lines.write(b"\n" * 2**20)
+        pending = len(lines.pending)
+        assert pending > 0
+        lines.write(b"\n" * 65_536)
+        assert len(lines.pending) == pending + 65_536

@@ -10,7 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import KHSHIM, base_environ
+from shim import signals
+from tests.support.khshim import KHSHIM, base_environ
+
+pytestmark = pytest.mark.whole_run
 
 Write = Callable[..., str]
 
@@ -26,18 +29,21 @@ def try_script(*words: str, **env: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_passing_script(script: Write) -> None:
-    result = try_script(script('#!/bin/sh\necho "$1"\n'), "an argument")
+    path = script('#!/bin/sh\necho "$1"\n')
+    result = try_script(path, "an argument")
     assert result.returncode == 0
     assert result.stdout.startswith("an argument\n\nOK   reported after ")
-    assert 'What Kuberhealthy got: {"OK": true, "Errors": []}\n' in result.stdout
-    assert " khshim info    The script passed." in result.stderr
+    assert "\n  |----- script " in result.stdout and "| deadline " in result.stdout
+    assert f"khshim: The script {path} is running.\n" == result.stderr
 
 
 def test_a_failing_script(script: Write) -> None:
     result = try_script(script("#!/bin/sh\necho one >&2; echo two >&2; exit 1\n"))
     assert result.returncode == 1
     assert "\nNOT OK   reported after " in result.stdout
-    assert "(Kuberhealthy v3)\n  1. one\n  2. two\nWhat Kuberhealthy got: {" in result.stdout
+    assert "(Kuberhealthy v3)\n  1. one\n  2. two\n  |-" in result.stdout
+    assert (result.stdout + result.stderr).count("one") == 2, "live, and in the verdict"
+    assert "{" not in result.stdout + result.stderr
 
 
 @pytest.mark.parametrize(("text", "status"), [("exit 0", 0), ("echo 'a \"b\"' >&2; exit 1", 1)])
@@ -94,7 +100,9 @@ def test_no_place_to_write_a_file(script: Write) -> None:
     """A read-only root, or a disk that is full."""
     path = script("#!/bin/sh\nexit 0\n")
     command = ["prlimit", "--fsize=0", *KHSHIM, "try", "--json", path]
-    result = subprocess.run(command, capture_output=True, text=True, env=base_environ())
+    # What measures the coverage would write a file as well.
+    env = {n: v for n, v in base_environ().items() if not n.startswith("COVERAGE_")}
+    result = subprocess.run(command, capture_output=True, text=True, env=env)
     assert (result.returncode, result.stderr) == (0, "")
     assert json.loads(result.stdout) == {"OK": True, "Errors": []}
 
@@ -131,19 +139,45 @@ def test_a_report_that_never_comes_is_explained(script: Write) -> None:
         assert "not OK without errors" in result.stdout + result.stderr
 
 
-def test_sigterm_reaches_the_script(script: Write) -> None:
+@pytest.mark.parametrize("name", ["TERM", "INT", "HUP", "QUIT", "USR1", "RTMIN+3"])
+def test_every_signal_reaches_the_script_once(script: Write, name: str) -> None:
     path = script(
-        "#!/bin/sh\ntrap 'echo asked to end >&2; exit 3' TERM\necho ready\nwhile :; do sleep 0.1; done\n"
+        "#!/bin/bash\n"
+        f"trap 'echo got {name} >&2; got=1' {name}\n"
+        "trap 'echo got TERM >&2; exit 3' TERM\n"
+        "echo ready\n"
+        'until [ "$got" ]; do sleep 0.1; done\n'
+        "exit 3\n"
     )
     command = [*KHSHIM, "try", path]
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=base_environ()
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=base_environ()
     ) as process:
         assert process.stdout is not None and process.stdout.readline() == b"ready\n"
-        process.terminate()
-        output = process.stdout.read().decode()
+        process.send_signal(signals.parse(name))
+        output, log = process.communicate()
     assert process.returncode == 1
-    assert "told to stop by SIGTERM" in output and "asked to end" in output
+    assert b"NOT OK" in output and log.count(f"got {name}\n".encode()) == 1
+
+
+def test_ctrl_c_reaches_the_script_once(script: Write) -> None:
+    """A terminal sends it to every process of the group."""
+    path = script(
+        "#!/bin/bash\ntrap 'echo got it >&2; n=$((n+1))' INT\necho ready\n"
+        'until [ "$n" ]; do sleep 0.1; done\nexit 3\n'
+    )
+    with subprocess.Popen(
+        [*KHSHIM, "try", path],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=base_environ(),
+        start_new_session=True,
+    ) as process:
+        assert process.stdout is not None and process.stdout.readline() == b"ready\n"
+        os.killpg(process.pid, signal.SIGINT)
+        _, log = process.communicate()
+    assert process.returncode == 1
+    assert log.count(b"got it\n") == 1 and log.count(b"Forwarded SIGINT") == 1
 
 
 def test_a_stdout_that_cannot_show_everything(script: Write) -> None:

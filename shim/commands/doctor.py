@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import time
@@ -20,6 +21,7 @@ from shim.delivery.worker import Worker
 from shim.durations import show
 from shim.kuberhealthy import PATHS, Endpoint, Server
 from shim.observe.telling import doubts
+from shim.report.mask import Masker
 from shim.settings import Settings
 
 TIMEOUT = 5.0
@@ -32,19 +34,48 @@ WHERE_IT_IS_SET = "look for it in Kuberhealthy's own settings, the pod's spec an
 
 
 class Finding(NamedTuple):
-    """One thing looked at. `advice` is "" where it is right."""
+    """One thing looked at. `advice` is None where it is right."""
 
     what: str
     found: str
-    advice: str = ""
+    advice: str | None = None
+
+
+DESCRIPTION = """\
+Look at what usually goes wrong in a pod of a check, without sending a report:
+the settings, the script and its interpreter, the time, the server, the clock."""
+EPILOG = """\
+Examples:
+  kubectl exec POD -- khshim doctor
+  khshim doctor ./my_check.sh
+
+Exit status: 0 if all is right, 1 if something is not.
+"""
+
+
+def parser() -> Parser:
+    """Return the parser of the command line."""
+    parser = Parser(
+        "khshim doctor",
+        usage="khshim doctor [--json] [SCRIPT [ARG...]]",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--json", action="store_true", help="write one JSON list of the findings")
+    parser.add_argument(
+        "command",
+        nargs="*",
+        metavar="SCRIPT",
+        help="the script and its arguments (default: what the pod was started with)",
+    )
+    return parser
 
 
 def main(words: Sequence[str]) -> int:
     """Look at this pod; return 0 if all is right, 1 if something is not."""
-    parser = Parser("khshim doctor", add_help=False, allow_abbrev=False)
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("command", nargs="*")
-    options = parser.parse_args(words)
+    options = parser().parse_args(words)
     findings = list(examine(os.environ, options.command or pod.command()))
     if options.json:
         shown = [{"ok": not finding.advice, **finding._asdict()} for finding in findings]
@@ -62,7 +93,8 @@ def _line(finding: Finding) -> str:
 def examine(environ: Mapping[str, str], command: Sequence[str]) -> Iterator[Finding]:
     """Yield what is found, in the order in which a run would come upon it."""
     settings = Settings(environ, command)
-    yield from _settings(settings, is_in_pod=_is_in_pod(environ))
+    mask = Masker(environ, settings.mask)
+    yield from _settings(settings, mask, is_in_pod=_is_in_pod(environ))
     if settings.script:
         yield from _script(settings)
     yield _time(settings)
@@ -70,7 +102,7 @@ def examine(environ: Mapping[str, str], command: Sequence[str]) -> Iterator[Find
         yield from _server(settings.endpoint)
 
 
-def _settings(settings: Settings, *, is_in_pod: bool) -> Iterator[Finding]:
+def _settings(settings: Settings, mask: Masker, *, is_in_pod: bool) -> Iterator[Finding]:
     doubtful = [event.message() for event in doubts(settings)]
     theirs = [problem for problem in settings.problems if problem.startswith("KH_")]
     wrong = [problem for problem in settings.problems if problem not in theirs] + doubtful
@@ -82,9 +114,9 @@ def _settings(settings: Settings, *, is_in_pod: bool) -> Iterator[Finding]:
         )
     else:
         for problem in theirs:
-            yield Finding("settings", problem, f"Kuberhealthy sets it: {WHERE_IT_IS_SET}")
+            yield Finding("settings", mask(problem), f"Kuberhealthy sets it: {WHERE_IT_IS_SET}")
     for problem in wrong:
-        yield Finding("settings", problem, "correct this variable")
+        yield Finding("settings", mask(problem), "correct this variable")
     if not wrong and not (theirs and is_in_pod):
         yield Finding("settings", "all are understood")
 

@@ -24,9 +24,7 @@ class InstallError(Exception):
 
 def main(words: Sequence[str]) -> int:
     """Copy this khshim into the folder that `words` name; return 0, or 1 where that failed."""
-    parser = Parser("khshim install", add_help=False, allow_abbrev=False)
-    parser.add_argument("folder", metavar="DIR")
-    folder = parser.parse_args(words).folder
+    folder = parser().parse_args(words).folder
     try:
         if not is_own():
             raise InstallError(
@@ -42,6 +40,17 @@ def main(words: Sequence[str]) -> int:
         return 1
     done = f"khshim {shim.__version__} is in {folder}: {files} files, each verified."
     return put(f"{done} It works at {HOME}.\n", 0)
+
+
+def parser() -> Parser:
+    """Return the parser of the command line."""
+    parser = Parser(
+        "khshim install",
+        description="Copy khshim with its own runtime into a folder, such as an init container's volume.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("folder", metavar="DIR", help="an empty folder, or one that holds khshim")
+    return parser
 
 
 def install(folder: str, source: str = HOME) -> int:

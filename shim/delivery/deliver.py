@@ -24,7 +24,8 @@ AFTER_DEADLINE = 5.0
 # Exponential backoff with jitter: random between a half and the whole of a ceiling that doubles.
 FIRST_CEILING = 0.25
 LAST_CEILING = 4.0
-# Where the next wait would outlast the time, one last attempt is made so long before its end.
+# Where the next wait would go beyond it, an attempt is made so many seconds before the end,
+# and from then on one after each of the shortest waits.
 LAST_ATTEMPT = 0.5
 
 
@@ -77,7 +78,8 @@ def deliver(
         on_failed(FailedAttempt(attempts, status, last.sentence, limit.left()))
         if delay is not None:
             limit.wait(delay)
-    return Delivery(_result(last.step, may_have_arrived), attempts, status, last.sentence)
+    result = Result.REFUSED if last.step is Step.RETRY_REFUSAL else Result.UNDELIVERED
+    return Delivery(result, attempts, status, last.sentence)
 
 
 def deliver_quietly(endpoint: Endpoint, body: bytes, deadline: float | None) -> Delivery:
@@ -96,16 +98,10 @@ def deliver_quietly(endpoint: Endpoint, body: bytes, deadline: float | None) -> 
 def _next_delay(ceiling: float, left: float) -> float | None:
     """Return the seconds until the next attempt, None where there is no time for one."""
     delay = random.uniform(ceiling / 2, ceiling)
-    if delay < left - LAST_ATTEMPT:
-        return delay
-    return left - LAST_ATTEMPT if left > LAST_ATTEMPT else None
-
-
-def _result(step: Step, may_have_arrived: bool) -> Result:
-    """Return what became of a report when the time ended with an answer that asked for more."""
-    if step is not Step.RETRY_REFUSAL:
-        return Result.UNDELIVERED
-    return Result.ASSUMED if may_have_arrived else Result.REFUSED
+    if delay > left - LAST_ATTEMPT:
+        shortest = random.uniform(FIRST_CEILING / 2, FIRST_CEILING)
+        delay = max(left - LAST_ATTEMPT, shortest)
+    return delay if delay < left else None
 
 
 def _sentence(reason: str) -> str:

@@ -13,8 +13,10 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError, LocationValueError
 
 from shim.delivery.connect import CONNECT_TIMEOUT, connect, resolve, tls_context
+from shim.delivery.waiting import no_answer_within
+from shim.kuberhealthy import DEFAULT_PORTS
 
-# Of a body that is only shown, enough for the server's own words.
+# Bytes of a body that are read: enough to show the server's own words.
 WORDS_SIZE = 1024
 # The body of a 200 only tells Kuberhealthy's own answer, which has none, from another's.
 BODY_TIMEOUT = 1.0
@@ -98,7 +100,8 @@ def perform(request: Request, attempt: Attempt) -> None:
     try:
         _perform(request, attempt)
     except LocationValueError as error:
-        attempt.has_come_to(Lost(f"the URL cannot be understood ({error})", sent=False))
+        reason = f"the URL cannot be understood ({_words_of(error)})"
+        attempt.has_come_to(Lost(reason, sent=False))
     except Exception as error:  # also a bug of khshim's own is a failed attempt, not the end
         before = attempt.outcome
         if isinstance(before, Lost):  # the status is known already otherwise
@@ -110,7 +113,7 @@ def _perform(request: Request, attempt: Attempt) -> None:
     is_tls = url.scheme == "https"
     host = (url.host or "").strip("[]")
     attempt.has_come_to(Lost("the host did not resolve in time", sent=False))
-    addresses = resolve(host, url.port or (443 if is_tls else 80))
+    addresses = resolve(host, url.port or DEFAULT_PORTS[url.scheme or "http"])
     attempt.has_come_to(Lost("no connection in time", sent=False))
     raw = connect(addresses)
     with raw:
@@ -149,7 +152,7 @@ def _exchange(
     answer = Answer(
         response.status,
         response.headers.get("Retry-After", ""),
-        response.headers.get("Location", ""),
+        one_line(response.headers.get("Location", "")),
         date=response.headers.get("Date", ""),
     )
     attempt.has_come_to(answer)
@@ -165,9 +168,15 @@ def _words(response: urllib3.BaseHTTPResponse) -> Iterator[str]:
     try:
         while len(words) < WORDS_SIZE and (more := response.read1(WORDS_SIZE - len(words))):
             words += more
-            yield words.decode("utf-8", "replace").strip()
+            yield one_line(words.decode("utf-8", "replace"), WORDS_SIZE)
     except (HTTPError, OSError):
         pass  # the status says enough
+
+
+def one_line(text: str, longest: int = 200) -> str:
+    """Return what another program said as one printable line of at most `longest` characters."""
+    line = " ".join("".join(char if char.isprintable() else " " for char in text).split())
+    return line if len(line) <= longest else line[: longest - 1] + "…"
 
 
 def _explain(error: Exception, before: Lost, request: Request) -> str:
@@ -175,17 +184,18 @@ def _explain(error: Exception, before: Lost, request: Request) -> str:
     if isinstance(error, socket.gaierror):
         return f"the host does not resolve ({error.strerror})"
     if isinstance(error, _TlsError):
-        return f"TLS failed ({error})"
+        return f"TLS failed ({_words_of(error)})"
     if not before.sent:
-        return str(error) if isinstance(error, TimeoutError) else f"no connection ({error})"
+        words = _words_of(error)
+        return words if isinstance(error, TimeoutError) else f"no connection ({words})"
     if isinstance(error, TimeoutError):
-        return f"no answer within {request.answer_timeout:g} s"
+        return no_answer_within(request.answer_timeout)
     if isinstance(error, http.client.RemoteDisconnected):
         return "the connection was closed before the answer"
     if isinstance(error, (http.client.BadStatusLine, http.client.LineTooLong)):
-        return f"the answer is no HTTP ({error})"
+        return f"the answer is no HTTP ({_words_of(error)})"
     return f"the connection broke before the answer ({_words_of(error)})"
 
 
 def _words_of(error: Exception) -> str:
-    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+    return one_line((error.strerror if isinstance(error, OSError) else None) or str(error))

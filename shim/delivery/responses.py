@@ -6,7 +6,7 @@ from email.utils import parsedate_to_datetime
 from enum import Enum
 from typing import NamedTuple
 
-from shim.delivery.post import Answer
+from shim.delivery.post import Answer, one_line
 from shim.kuberhealthy import PATHS, Endpoint, Server
 
 
@@ -31,12 +31,19 @@ TRANSIENT = frozenset({408, 429, *range(500, 600)})
 # A gateway's own answers: the server behind it may have stored the report.
 GATEWAY = frozenset({502, 503, 504})
 
+# How v3 begins the 400 that may pass, and ends the one for a run that is over or unknown.
 LOOKUP_FAILED = "failed to lookup healthcheck"
+UNKNOWN = "is invalid or expired"
 
 UNKNOWN_RUN = (
     "The server does not know this run, or knows it as already reported. Check that the pod"
     " has restartPolicy: Never (a restarted container reports twice), that nothing else in it"
     " reports too, and whether Kuberhealthy was restarted during the run."
+)
+# v2 answers so to a path that is not its own.
+NOT_V3S = (
+    f"Kuberhealthy v3 would name the run. Is this v2? Its path is {PATHS[Server.V2]}. Or does"
+    " something between this pod and Kuberhealthy answer for it, or drop the header kh-run-uuid?"
 )
 WRONG_ADDRESS = (
     "Is KH_REPORTING_URL the address of Kuberhealthy's report endpoint, with nothing behind it?"
@@ -96,8 +103,8 @@ def _bad_request(
 ) -> Meaning:
     """Return what a 400 means.
 
-    v3 clears the run's uuid when it stores a report, so that a 400 after an attempt
-    whose answer was lost most probably means success. v2 answers 400 at once when it
+    v3 clears the run's uuid when it stores a report, so that its own 400 after an
+    attempt whose answer was lost most probably means success. v2 answers 400 at once when it
     cannot read its own state, and accepts a second report: there another attempt may
     help, and does no harm.
     """
@@ -105,14 +112,14 @@ def _bad_request(
         return Meaning(Step.REFUSED, f"{said} {WRONG_ADDRESS}")
     if endpoint.server is Server.V2:
         return Meaning(Step.RETRY_REFUSAL, f"{said} {UNKNOWN_RUN}")
+    if UNKNOWN not in answer.words:
+        return Meaning(Step.REFUSED, f"{said} {NOT_V3S}")
     if earlier_may_have_arrived:
         return Meaning(
             Step.ASSUMED,
             f"{said} The answer to an earlier attempt was lost, so that one most probably arrived.",
         )
-    # v3 names the run in its answer; v2 answers so to a path that is not its own.
-    other = "" if answer.words else f" Or is this Kuberhealthy v2? Its path is {PATHS[Server.V2]}."
-    return Meaning(Step.REFUSED, f"{said} {UNKNOWN_RUN}{other}")
+    return Meaning(Step.REFUSED, f"{said} {UNKNOWN_RUN}")
 
 
 def retry_after(value: str, unix_now: float) -> float | None:
@@ -129,7 +136,5 @@ def retry_after(value: str, unix_now: float) -> float | None:
 
 
 def _quoted(words: str) -> str:
-    text = " ".join(words.split())
-    if not text:
-        return ""
-    return f": {text if len(text) <= 200 else text[:200] + '…'}"
+    line = one_line(words)
+    return f": {line}" if line else ""

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 from queue import SimpleQueue
 
-from shim.delivery.waiting import TimeLimit
+from shim.delivery.waiting import TimeLimit, no_answer_within
 
 Job = Callable[[], None]
 
@@ -17,11 +17,13 @@ class Worker:
     """A thread that calls one job after another.
 
     It can be started before it is needed, since the limit on processes may be reached
-    by then. A job that outlives its time keeps its thread, and the next one gets another.
+    by then. A job that outlives its time keeps its thread, and the next one gets another,
+    or has to wait for it where no other can be started.
     """
 
     def __init__(self) -> None:
         self._jobs: SimpleQueue[Job | None] | None = None
+        self._kept: SimpleQueue[Job | None] | None = None
 
     def submit(self, job: Job) -> None:
         """Have `job`, which must not raise, called behind what was submitted before.
@@ -30,7 +32,12 @@ class Worker:
         """
         if self._jobs is None:
             jobs: SimpleQueue[Job | None] = SimpleQueue()
-            threading.Thread(target=_work_on, args=(jobs,), daemon=True).start()
+            try:
+                threading.Thread(target=_work_on, args=(jobs,), daemon=True).start()
+            except RuntimeError:
+                if self._kept is None:
+                    raise
+                jobs = self._kept
             self._jobs = jobs
         self._jobs.put(job)
 
@@ -59,12 +66,12 @@ class Worker:
         limit.wait(seconds, reader)
         os.close(reader)
         if not done.is_set():
-            self._jobs = None
+            self._kept, self._jobs = self._jobs, None
 
     def ask(self, question: Callable[[], str | None], limit: TimeLimit) -> str | None:
         """Return what `question` returns, or the sentence that it took too long, or cannot be asked."""
         seconds = limit.left()
-        answers: list[str | None] = [f"no answer within {seconds:.1f} s"]
+        answers: list[str | None] = [no_answer_within(seconds)]
         try:
             self.call(lambda: answers.append(question()), limit, seconds)
         except OSError as error:
@@ -90,13 +97,14 @@ class _TimeIsUp(BaseException):
 def _call_here(job: Job, seconds: float) -> None:
     """Call `job` in this, the main thread, since no other can be started.
 
-    An alarm interrupts it (setitimer(2)); only the C library's name resolution does not
-    let itself be interrupted, and keeps to the limits of resolv.conf(5).
+    An alarm interrupts it (setitimer(2)). Only the C library's name resolution does not let
+    itself be interrupted: it is told to ask each name server once, for a second.
     """
 
     def stop(*_: object) -> None:
         raise _TimeIsUp
 
+    os.environ.setdefault("RES_OPTIONS", "timeout:1 attempts:1")  # resolv.conf(5)
     previous = signal.signal(signal.SIGALRM, stop)
     try:
         try:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 import threading
+import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from http.server import ThreadingHTTPServer
+from http.server import HTTPServer
 from socketserver import TCPServer
 from typing import Any, NamedTuple
 
@@ -23,6 +25,8 @@ from shim.observe.events import Event, ReportEnded, ScriptEnded
 from shim.observe.perfdata import Value
 
 PUSH_TIMEOUT = 3.0
+# Seconds for each step of a client that scrapes: the next one waits meanwhile.
+CLIENT_TIMEOUT = 1.0
 JOB = "khshim"
 
 HELP = {
@@ -84,10 +88,29 @@ def families(text: str, replaced: Collection[str] = ()) -> tuple[list[Metric], l
         return [], [*bad, BadLine(1, str(error))]
 
 
-class _Server(ThreadingHTTPServer):
+class _Handler(MetricsHandler):
+    timeout = CLIENT_TIMEOUT
+
+
+class _Server(HTTPServer):
+    """Serves one client at a time: idle ones must not use up the descriptors of the report.
+
+    Some more wait in the kernel (`request_queue_size`), and beyond these it accepts none.
+    """
+
     def server_bind(self) -> None:
         # HTTPServer's own asks DNS for this host's full name, and waits for the answer.
         TCPServer.server_bind(self)
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        try:
+            return super().get_request()
+        except OSError:  # without a descriptor: the client still waits, so do not ask at once
+            time.sleep(CLIENT_TIMEOUT)
+            raise
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Stay silent: a client that goes away is no news."""
 
 
 class RunMetrics(Collector):
@@ -170,7 +193,7 @@ class RunMetrics(Collector):
     def serve(self, port: int) -> str | None:
         """Serve /metrics until the process ends; return None, or why that cannot be."""
         try:
-            server = _Server(("", port), MetricsHandler.factory(self.registry))
+            server = _Server(("", port), _Handler.factory(self.registry))
             threading.Thread(target=server.serve_forever, daemon=True).start()
         except (OSError, RuntimeError) as error:
             return str(error)

@@ -5,6 +5,7 @@ None of them can change the verdict or hold up the report: what goes wrong in on
 
 from __future__ import annotations
 
+import os
 import time
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from shim.signals import SignalInbox
 if TYPE_CHECKING:
     from shim.observe.metrics import RunMetrics
 
-# Of many bad lines in a script's metrics, so many get a warning each.
+# So many bad lines in a script's metrics get a warning each; the rest are counted.
 BAD_LINES_LOGGED = 10
 
 
@@ -78,7 +79,10 @@ class Observers:
         except ImportError:
             self._warn("they need prometheus-client: pip install 'khshim[metrics]'")
             return None
-        labels = {"check": settings.check_name or "", "namespace": settings.namespace or ""}
+        # The label is part of the group that a push replaces: without it all checks of a
+        # namespace would replace each other's.
+        check = settings.check_name or os.path.basename(settings.script)
+        labels = {"check": check, "namespace": settings.namespace or ""}
         if file.problem is not None:
             self._warn(f"the script cannot add its own: {file.problem}")
         metrics = RunMetrics(labels, file)

@@ -45,6 +45,8 @@ class ScriptLines:
         return range(self._whole) or self._sink.pending
 
     def write(self, data: bytes) -> None:
+        """Write `data` as lines, or keep it behind what is pending: then it costs no time."""
+        must_wait = bool(self.pending)
         self._buffer += data
         last_newline = self._buffer.rfind(b"\n", self._whole)
         if last_newline >= 0:
@@ -52,7 +54,8 @@ class ScriptLines:
         if len(self._buffer) - self._whole > LONGEST_LINE:
             self._buffer += b"\n"
             self._whole = len(self._buffer)
-        self._advance(time.monotonic() + LONGEST_TURN)
+        if not must_wait:
+            self._advance(time.monotonic() + LONGEST_TURN)
 
     def flush(self) -> None:
         self._sink.flush()

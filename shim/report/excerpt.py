@@ -129,8 +129,11 @@ def count(lines: Iterable[Line]) -> int:
 
 
 def _cleaned(lines: Iterable[bytes]) -> Iterator[str]:
-    """Yield the lines that show anything, cleaned."""
-    return (text for text in map(clean, lines) if text.strip(CUT))
+    """Yield the lines that show anything, cleaned; of a flood of identical ones only one is."""
+    for line, group in groupby(lines):
+        text = clean(line)
+        if text.strip(CUT):
+            yield from (text for _ in group)
 
 
 def _folded(lines: Iterable[str]) -> list[Line]:

@@ -8,24 +8,49 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from functools import cached_property
-from urllib.parse import quote, quote_plus
+from urllib.parse import unquote_to_bytes
 
 from shim.report.clean import clean
+from shim.report.escapes import ESCAPES, unescape
+from shim.supervise.capture import CUT_BYTES
 
 # Variables whose values are secrets, by their names.
-SECRET_NAMES = ("*PASSWORD*", "*TOKEN*", "*SECRET*", "*_KEY")
+SECRET_NAMES = (
+    "*PASSWORD*",
+    "*PASSWD*",
+    "*PASSPHRASE*",
+    "*_PASS",
+    "*_PWD",
+    "*TOKEN*",
+    "*SECRET*",
+    "*_KEY",
+    "*APIKEY*",
+    "*_PAT",
+)
+# GOOGLE_APPLICATION_CREDENTIALS and the like may hold a path instead. Base64 can begin
+# with a / too, but has nothing else that a path has.
+CREDENTIAL_NAMES = ("*CREDENTIAL*",)
+PATH = re.compile(r"/.*[^A-Za-z0-9+/=].*")
+# The password in a URL is one too, in any variable. It ends at the last @ of the address;
+# in a list of URLs, or where a / in it should have been escaped, at the first.
+_USER = r"://[^\s/?#:@\[]*:(?![0-9]*[/?#])"
+URL_PASSWORDS = [re.compile(_USER + rest) for rest in (r"([^\s/?#]{1,512})@", r"([^\s@]{1,512})@")]
+# Where a variable is named like this, a URL is looked at that lacks its scheme.
+URL_NAMES = ("*URL*", "*URI*", "*DSN*")
+ANY_PASSWORD = re.compile(r":([^\s:@]+)@")
 # A shorter value would be found in innocent words as well.
 SHORTEST = 6
-MASK = "[masked]"
+MASK = b"[masked]"
 
 
 class Masker:
     """Replaces the secrets of `environ` in a cleaned line.
 
     A secret is the value of a variable whose name matches SECRET_NAMES or one of
-    `more_names`, in upper or lower case; of a value with several lines, each line.
-    It is found as it is, as a shell quotes it in a trace, URL-encoded, and
-    base64-encoded, also in the middle of a longer encoded text.
+    `more_names`, in upper or lower case; of a value with several lines, each line. So is
+    the password in a URL. It is found as it is, with the escapes of shells, URLs, JSON,
+    HTML and programming languages, and base64-encoded, also in the middle of a longer
+    encoded text. Where the line begins or ends with CUT, half a secret is found too.
     """
 
     def __init__(self, environ: Mapping[str, str], more_names: Iterable[str] = ()) -> None:
@@ -33,57 +58,109 @@ class Masker:
         self._patterns = [pattern.upper() for pattern in (*SECRET_NAMES, *more_names)]
 
     def __call__(self, text: str) -> str:
-        forms = self._forms
-        if not forms:
+        if not self._forms:
             return text
+        line = text.encode("utf-8", "surrogatepass")
+        spans = [*self._found(line), *self._halves(line)]
+        for escape in ESCAPES:
+            plain, places = unescape(line, escape)
+            spans += [(places[start], places[end]) for start, end in self._found(plain)]
+        if not spans:
+            return text
+        return _masked(line, spans).decode("utf-8", "replace")
+
+    def _found(self, text: bytes) -> Iterator[tuple[int, int]]:
+        """Yield where each secret in `text` starts and ends; they may overlap."""
         # A regular expression of so many alternatives would try each of them everywhere.
-        parts, kept, at = [], 0, 0
-        while at <= len(text) - SHORTEST:
-            candidates = forms.get(text[at : at + SHORTEST], ())
-            found = next((form for form in candidates if text.startswith(form, at)), None)
-            if found is None:
-                at += 1
-            else:
-                parts += [text[kept:at], MASK]
-                at = kept = at + len(found)
-        return "".join([*parts, text[kept:]])
+        forms = self._forms
+        for at in range(len(text) - SHORTEST + 1):
+            for form in forms.get(text[at : at + SHORTEST], ()):
+                if text.startswith(form, at):
+                    yield at, at + len(form)
+                    break
+
+    def _halves(self, line: bytes) -> Iterator[tuple[int, int]]:
+        """Yield what a line that was cut begins or ends with of a secret."""
+        start, end = len(CUT_BYTES), len(line) - len(CUT_BYTES)
+        forms = [form for alike in self._forms.values() for form in alike]
+        if line.startswith(CUT_BYTES):
+            for form, at in _places(line[start : start + SHORTEST], forms):
+                if line.startswith(form[at:], start):
+                    yield start, start + len(form) - at
+        if line.endswith(CUT_BYTES):
+            for form, at in _places(line[max(end - SHORTEST, 0) : end], forms):
+                if line.endswith(form[: at + SHORTEST], 0, end):
+                    yield end - at - SHORTEST, end
 
     @cached_property  # the first text that is masked, and not the script, waits for it
-    def _forms(self) -> dict[str, list[str]]:
-        """What is looked for, by its first SHORTEST characters, longest first."""
-        forms: set[str] = set()
-        for name, value in self._environ.items():
-            if any(fnmatchcase(name.upper(), pattern) for pattern in self._patterns):
-                secret = os.fsencode(value).strip()
-                lines = [line.strip() for line in secret.split(b"\n")]
-                for line in lines:
-                    forms.update(_forms_of(line))
-                if len(lines) > 1:
-                    forms.update(_base64_forms(secret))
-        by_beginning: dict[str, list[str]] = {}
+    def _forms(self) -> dict[bytes, list[bytes]]:
+        """What is looked for, by its first SHORTEST bytes, longest first."""
+        forms: set[bytes] = set()
+        for secret in self._secrets():
+            lines = [line.strip() for line in secret.split(b"\n")]
+            for line in lines:
+                forms.update(_forms_of(line))
+            if len(lines) > 1:
+                forms.update(_base64_forms(secret))
+        by_beginning: dict[bytes, list[bytes]] = {}
         # A secret may begin like another one, which is longer.
         for form in sorted(forms, key=len, reverse=True):
             if len(form) >= SHORTEST:
                 by_beginning.setdefault(form[:SHORTEST], []).append(form)
         return by_beginning
 
+    def _secrets(self) -> Iterator[bytes]:
+        for name, value in self._environ.items():
+            is_credential = _matches(name, CREDENTIAL_NAMES) and not PATH.fullmatch(value)
+            if is_credential or _matches(name, self._patterns):
+                yield os.fsencode(value).strip()
+            patterns = URL_PASSWORDS
+            if "://" not in value and _matches(name, URL_NAMES):
+                patterns = [ANY_PASSWORD]
+            for password in {match[1] for each in patterns for match in each.finditer(value)}:
+                yield os.fsencode(password)
+                yield unquote_to_bytes(os.fsencode(password))
 
-def _forms_of(secret: bytes) -> Iterator[str]:
-    text = clean(secret)
+
+def _matches(name: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatchcase(name.upper(), pattern) for pattern in patterns)
+
+
+def _places(part: bytes, forms: Iterable[bytes]) -> Iterator[tuple[bytes, int]]:
+    """Yield each form that holds `part`, with each place of it."""
+    if len(part) == SHORTEST:
+        everywhere = re.compile(b"(?=" + re.escape(part) + b")")
+        for form in forms:
+            for match in everywhere.finditer(form):
+                yield form, match.start()
+
+
+def _masked(line: bytes, spans: Iterable[tuple[int, int]]) -> bytes:
+    parts: list[bytes] = []
+    done = -1
+    for start, end in sorted(spans):
+        if start > done:
+            parts += [line[max(done, 0) : start], MASK]
+        done = max(done, end)
+    return b"".join([*parts, line[done:]])
+
+
+def _forms_of(secret: bytes) -> Iterator[bytes]:
+    """Return how `secret` looks in a cleaned line whose escapes, if any, are undone."""
+    text = secret.decode("utf-8", "replace")
     if len(text) < SHORTEST:
         return
-    yield text
-    yield text.replace("'", r"'\''")
-    yield text.replace("\\", r"\\").replace('"', r"\"")
-    for encode in (quote, quote_plus):
-        encoded = encode(secret, safe="")
-        yield encoded
-        yield re.sub("%..", lambda escape: escape[0].lower(), encoded)
-        yield encode(secret, safe="/")
+    for shown in (secret, secret.decode("latin-1").encode()):  # Perl takes bytes for characters
+        yield shown
+        yield clean(shown).encode()
+    # A shell in the C locale escapes each byte of a character; ascii() and escape() write
+    # Latin-1.
+    yield secret.decode("ascii", "replace").encode()
+    yield text.encode("latin-1", "replace")
     yield from _base64_forms(secret)
 
 
-def _base64_forms(secret: bytes) -> Iterator[str]:
+def _base64_forms(secret: bytes) -> Iterator[bytes]:
     """Return what does not change of the secret's base64, and base64url, whatever is around it.
 
     Three bytes become four characters, so there are three ways to begin. Tools break
@@ -91,11 +168,11 @@ def _base64_forms(secret: bytes) -> Iterator[str]:
     """
     for encoded in _standard_base64_forms(secret):
         yield encoded
-        yield encoded.translate({ord("+"): "-", ord("/"): "_"})
+        yield encoded.translate(bytes.maketrans(b"+/", b"-_"))
 
 
-def _standard_base64_forms(secret: bytes) -> Iterator[str]:
-    whole = base64.b64encode(secret).decode().rstrip("=")
+def _standard_base64_forms(secret: bytes) -> Iterator[bytes]:
+    whole = base64.b64encode(secret).rstrip(b"=")
     yield whole
     # A newline may follow, so that the last character is not known.
     known = whole[: 8 * len(secret) // 6]
@@ -103,7 +180,7 @@ def _standard_base64_forms(secret: bytes) -> Iterator[str]:
         if len(known) > width:
             yield from (known[at : at + width] for at in range(0, len(known), width))
     for before in range(3):
-        encoded = base64.b64encode(b"\0" * before + secret).decode()
+        encoded = base64.b64encode(b"\0" * before + secret)
         start = -(-8 * before // 6)
         end = 8 * (before + len(secret)) // 6
         yield encoded[start:end]

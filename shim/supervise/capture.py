@@ -62,9 +62,9 @@ class Capture:
         # The lines at the two edges of the gap are fragments. Each counts among the
         # lines left out, unless it is all that is known of its end.
         whole, head_newline, _ = head.rpartition(b"\n")
-        head_lines = _lines(whole) if head_newline else [_without_last_state(head) + CUT_BYTES]
+        head_lines = whole.split(b"\n") if head_newline else [_without_last_state(head) + CUT_BYTES]
         end, tail_newline, rest = tail.removesuffix(b"\n").partition(b"\n")
-        tail_lines = _lines(rest) if tail_newline else [CUT_BYTES + end]
+        tail_lines = rest.split(b"\n") if tail_newline else [CUT_BYTES + end]
         left_out = self._newlines_dropped + bool(tail_newline)
         size = 0
         if not head_newline and left_out:

@@ -23,11 +23,15 @@ READ_SIZE = 64 * 1024
 DRAIN_LIMIT = 1024 * 1024
 # poll(2) takes its timeout as an int of milliseconds.
 LONGEST_WAIT = 2_000_000.0
-# A process in an uninterruptible call outlives SIGKILL; the report does not wait for it.
-STUCK_AFTER = 1.0
-# Seconds that a script's filter, as in `exec 2> >(filter >&2)`, may go on after the script:
-# one in Python needed 0.05 s on an idle core, and 0.4 s beside ten busy processes a core.
-LAST_WORDS = 1.0
+# Seconds that the script gets to end after SIGKILL, which a process in an uninterruptible
+# call outlives, and then each step before the report. At most two of them follow one
+# another, so that half of the reserve is left to the delivery.
+STEP_TIMEOUT = 1.0
+SHARE_OF_RESERVE = 1 / 4
+# Seconds that a script's filter, as in `exec 2> >(filter >&2)`, may go on after the script.
+# One in Python that imports logging needed 0.1 s with a core of its own, 0.5 s with a tenth
+# of one, and up to 2 s beside eight busy processes on two cores.
+LAST_WORDS = 2.0
 # Seconds from SIGTERM to SIGKILL for what holds the pipes open even then.
 LAST_FLUSH = 0.2
 
@@ -67,9 +71,9 @@ class Supervisor:
         self._has_ended = False
         # Signals that came when there was no script any more: they are the delivery's.
         self._for_delivery: list[int] = []
-        self._patience = STUCK_AFTER
+        self._step_timeout = STEP_TIMEOUT
         if budget.deadline is not None:
-            self._patience = min(STUCK_AFTER, budget.reserve / 2)
+            self._step_timeout = min(STEP_TIMEOUT, budget.reserve * SHARE_OF_RESERVE)
 
     def run(self) -> Outcome:
         """Return once the script has ended and what it left behind has been killed."""
@@ -91,7 +95,7 @@ class Supervisor:
                 ended_at = time.monotonic()
             self._hear_last_words()
             result = self._end_processes()
-        until = time.monotonic() + self._patience
+        until = time.monotonic() + self._step_timeout
         for stream in self._streams:
             _drain(stream, until)
         if self._for_delivery:
@@ -110,12 +114,12 @@ class Supervisor:
         """Return the seconds until something is due even if nothing happens."""
         at = self._escalation.next_at
         if at is None and self._escalation.killed_at is not None:
-            at = self._escalation.killed_at + self._patience
+            at = self._escalation.killed_at + self._step_timeout
         return LONGEST_WAIT if at is None else max(0.0, min(at - time.monotonic(), LONGEST_WAIT))
 
     def _is_stuck(self) -> bool:
         killed_at = self._escalation.killed_at
-        return killed_at is not None and time.monotonic() >= killed_at + self._patience
+        return killed_at is not None and time.monotonic() >= killed_at + self._step_timeout
 
     def _take_signals(self) -> None:
         for signum in self._inbox.take():
@@ -143,7 +147,7 @@ class Supervisor:
     def _listen(self, seconds: float) -> None:
         """Pass output on while the pipes are held, for at most `seconds` of the script's time.
 
-        A terminating signal ends it: whoever sent that will not wait.
+        A terminating signal ends the wait: its sender does not wait either.
         """
         until = time.monotonic() + seconds
         if self._escalation.kill_at is not None:
@@ -171,7 +175,7 @@ class Supervisor:
         """
         self._processes.kill()
         result = self._processes.reap_script()
-        until = time.monotonic() + (0.0 if result is None else self._patience)
+        until = time.monotonic() + (0.0 if result is None else self._step_timeout)
         poll = select.poll()
         poll.register(self._inbox.fd, select.POLLIN)
         while self._processes.reap_others() and (left := until - time.monotonic()) > 0:
@@ -236,7 +240,7 @@ def _read(stream: Stream) -> int:
 
 
 def _drain(stream: Stream, until: float) -> None:
-    """Take what is left in the pipe, without waiting for whoever may still hold it open."""
+    """Read what is left in the pipe, without waiting for a process that still holds it open."""
     taken = 0
     try:
         while taken < DRAIN_LIMIT and (size := _read(stream)) and time.monotonic() < until:

@@ -19,8 +19,8 @@ import pytest
 from shim import exit_status
 from shim.commands.fake_kuberhealthy import Receiver
 from shim.kuberhealthy import Server
-from tests.conftest import Run, Shim, is_alive
-from tests.test_stopping import LISTENER
+from tests.support.khshim import Run, Shim
+from tests.support.processes import LISTENER, is_alive
 
 RUNS = int(os.environ.get("KHSHIM_FAULT_RUNS", "1000"))
 WORKERS = 4

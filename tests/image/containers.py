@@ -11,8 +11,8 @@ from uuid import uuid4
 
 import shim
 from shim.commands.fake_kuberhealthy import Receiver
-from tests.conftest import NO_CHANGES
-from tests.manifests import mount_config_map
+from tests.support.khshim import NO_CHANGES
+from tests.support.manifests import mount_config_map
 
 PODMAN = ["podman", "--storage-driver", "overlay", "--runtime", "/usr/sbin/runc"]
 LIMITS = ["--network=host", "--ulimit=nofile=1024:1024", "--ulimit=nproc=4096:4096"]

@@ -14,7 +14,7 @@ import pytest
 import trustme
 
 from tests.image.containers import PODMAN, RESTRICTED, WITH_SHELL, Cluster, podman, wait_for
-from tests.servers import name_server, relay
+from tests.support.servers import name_server, relay
 
 Make = Callable[..., Cluster]
 

@@ -27,7 +27,7 @@ from tests.image.containers import (
     podman,
     wait_for,
 )
-from tests.manifests import ROOT
+from tests.support.manifests import ROOT
 
 Make = Callable[..., Cluster]
 # A kubelet's emptyDir; and any user, as where the cluster chooses one.

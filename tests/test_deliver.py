@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import select
 import socket
 import ssl
@@ -10,20 +11,28 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import datetime, timedelta, timezone
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 import trustme
 
+from shim import exit_status, kuberhealthy
 from shim.delivery import connect as connect_module
 from shim.delivery import deliver as deliver_module
-from shim.delivery.deliver import deliver, time_to_deliver
+from shim.delivery.deliver import FIRST_CEILING, deliver, time_to_deliver
 from shim.delivery.responses import LOOKUP_FAILED
-from shim.delivery.result import Delivery, Result
+from shim.delivery.result import Delivery, FailedAttempt, Result
+from shim.delivery.sidecar import quit_sidecar
 from shim.delivery.waiting import TimeLimit
 from shim.delivery.worker import Worker
-from shim.kuberhealthy import Endpoint
+from shim.kuberhealthy import ANSWER_TIMEOUT, Endpoint
+from shim.metrics_file import MetricsFile
+from shim.observe.metrics import RunMetrics
+from tests.support.khshim import Shim
+
+pytestmark = pytest.mark.whole_run
 
 Act = Callable[[socket.socket], None]
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
@@ -215,6 +224,34 @@ def test_a_200_with_a_body_is_not_kuberhealthys(serve: Callable[..., Server]) ->
     assert "KH_REPORTING_URL" in result.reason
 
 
+@pytest.mark.parametrize(
+    ("act", "reason"),
+    [
+        (hold, "No answer within 0.3 s."),
+        (answer(b""), "The connection was closed before the answer."),
+        (reset, "The connection broke before the answer (Connection reset by peer)."),
+        (
+            answer(b"SSH-2.0-x \x1b[31m\r\n" + b"y" * 5000),
+            "The answer is no HTTP (SSH-2.0-x [31m).",
+        ),
+        (answer(b"HTTP/1.1 " + b"y" * 70_000), "The answer is no HTTP (got more than 65536 bytes"),
+        (answer(b"HTTP/1.1 2x0 OK\r\n\r\n"), "The answer is no HTTP (HTTP/1.1 2x0 OK)."),
+        (
+            answer(b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 200 + b"\r\n"),
+            "The connection broke before",
+        ),
+    ],
+    ids=["silent", "closed", "reset", "other", "long", "status", "headers"],
+)
+def test_why_in_words_for_people(
+    serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch, act: Act, reason: str
+) -> None:
+    monkeypatch.setitem(ANSWER_TIMEOUT, kuberhealthy.Server.V3, 0.3)
+    result = send(serve(act).url, 0.6)
+    assert result.reason.startswith(reason)
+    assert len(result.reason) < 200 and result.reason.isprintable()
+
+
 def test_an_endless_body_is_not_read(serve: Callable[..., Server]) -> None:
     result = send(serve(endless).url)
     assert (result.result, result.status) == (Result.REFUSED, 418)
@@ -276,17 +313,19 @@ def test_v2s_400_is_retried(serve: Callable[..., Server]) -> None:
     assert (result.result, result.attempts) == (Result.ACCEPTED, 4)
 
 
-@pytest.mark.parametrize(
-    ("acts", "expected"),
-    [([status(400)], Result.REFUSED), ([answer(b""), status(400)], Result.ASSUMED)],
-)
-def test_v2s_400_until_the_end(
-    serve: Callable[..., Server], acts: list[Act], expected: Result
-) -> None:
+@pytest.mark.parametrize("acts", [[status(400)], [answer(b""), status(400)]])
+def test_v2s_400_until_the_end(serve: Callable[..., Server], acts: list[Act]) -> None:
+    """v2 takes a second report: had the first one arrived, there would be no 400."""
     url = serve(*acts).url.replace("/check", "/externalCheckStatus")
     result = send(url, 1.5)
-    assert (result.result, result.status) == (expected, 400)
+    assert (result.result, result.status) == (Result.REFUSED, 400)
     assert result.attempts > 2
+
+
+def test_v3s_410_until_the_end(serve: Callable[..., Server]) -> None:
+    """v3 answers so while it knows the run's uuid, which a report would have cleared."""
+    result = send(serve(answer(b""), status(410)).url, 1.5)
+    assert (result.result, result.status) == (Result.REFUSED, 410)
 
 
 @pytest.mark.parametrize("path", ["/", "/externalCheckStatus/", "/check/"])
@@ -295,6 +334,34 @@ def test_a_400_at_another_path_is_a_wrong_address(serve: Callable[..., Server], 
     assert (result.result, result.attempts) == (Result.REFUSED, 1)
     assert "restartPolicy" not in result.reason
     assert "Its path is /check on v3 and /externalCheckStatus on v2." in result.reason
+
+
+@pytest.mark.parametrize(
+    ("server", "path"),
+    [
+        *(
+            ("v2", path)
+            for path in ("/check", "/externalCheckStatus/", "/", "/metrics", "/healthz")
+        ),
+        *(
+            ("v3", path)
+            for path in ("/externalCheckStatus", "/check/", "/", "/metrics", "/healthz")
+        ),
+        ("v2", "//externalCheckStatus"),
+        ("v3", "//check"),
+        ("v3", "/json"),
+    ],
+)
+def test_a_wrong_address_is_named(make_shim: Callable[..., Shim], server: str, path: str) -> None:
+    """Whatever the pages of the real servers answer there, khshim has not reported."""
+    shim = make_shim(server, timeout=20)
+    base = shim.receiver.endpoint.url.rpartition("/")[0]
+    run = shim.run("/bin/true", env={"KH_REPORTING_URL": base + path})
+    assert (run.exit_status, run.report) == (exit_status.REFUSED, None)
+    message = run.event("report_refused")["message"]
+    assert "Its path is" in message
+    assert ("/externalCheckStatus" if server == "v2" else "/check") in message
+    assert "restartPolicy" not in message
 
 
 @pytest.mark.parametrize(
@@ -559,11 +626,42 @@ def test_waits_are_spread() -> None:
     assert min(first_waits) >= 0.125
 
 
-def test_attempts_do_not_crowd_before_the_end() -> None:
-    """Of 8 s none but the last attempt falls into the last half of a second."""
-    result = send("http://127.0.0.1:1/check", 4)
+def test_attempts_do_not_crowd_before_the_end(serve: Callable[..., Server]) -> None:
+    server = serve(status(503))
+    ends_at = time.monotonic() + 4
+    result = send(server.url, 4)
     assert result.result is Result.UNDELIVERED
-    assert 4 <= result.attempts <= 8
+    assert 5 <= result.attempts == len(server.times) <= 12
+    assert sum(at > ends_at - 0.6 for at in server.times) <= 5
+    apart = [after - before for before, after in zip(server.times, server.times[1:])]
+    assert min(apart) > FIRST_CEILING / 2 - 0.05
+
+
+def test_a_delivery_of_little_time_has_a_second_attempt(serve: Callable[..., Server]) -> None:
+    for _ in range(5):
+        assert send(serve(status(503), answer(OK)).url, 0.45).result is Result.ACCEPTED
+
+
+def test_an_attempt_without_descriptors_is_a_failed_attempt(
+    serve: Callable[..., Server],
+) -> None:
+    server = serve(answer(OK))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    said: list[str] = []
+
+    def note(attempt: FailedAttempt) -> None:
+        said.append(attempt.reason)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+    limit = TimeLimit(time.monotonic() + 10)
+    worker = Worker()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1, hard))
+    try:
+        result = deliver(Endpoint(server.url, "x"), BODY, limit, worker, note)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert (result.result, result.attempts) == (Result.ACCEPTED, 2)
+    assert "Too many open files" in said[0]
 
 
 def test_a_key_log_that_is_the_scripts(
@@ -572,6 +670,39 @@ def test_a_key_log_that_is_the_scripts(
     monkeypatch.setenv("SSLKEYLOGFILE", "/nowhere/keys")
     server = serve(answer(OK), tls=tls.good)
     assert send(server.url, ca_file=tls.ca_file).result is Result.ACCEPTED
+
+
+def test_the_sidecar_and_the_pushgateway_get_the_same_tls(
+    tls: Tls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the authorities of SHIM_CA_FILE, and without the script's key log."""
+    monkeypatch.setenv("SSLKEYLOGFILE", "/nowhere/keys")
+    seen: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            seen.append(self.path)
+            self.send_response(200)
+            self.end_headers()
+
+        do_PUT = do_POST
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.socket = tls.good.wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        url = f"https://127.0.0.1:{server.server_address[1]}"
+        metrics = RunMetrics({"check": "web"}, MetricsFile())
+        for ca_file, expected in ((None, "TLS failed"), (tls.ca_file, "None")):
+            quit_limit, push_limit = (TimeLimit(time.monotonic() + 20) for _ in range(2))
+            worker = Worker()
+            assert expected in str(quit_sidecar(f"{url}/quit", ca_file, quit_limit, worker))
+            assert expected in str(metrics.push(url, ca_file, push_limit, worker))
+        server.shutdown()
+    assert seen == ["/quit", "/metrics/job/khshim/check/web"]
 
 
 def test_an_empty_file_of_authorities(serve: Callable[..., Server], tls: Tls) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-SOURCE = Path(__file__).parent / "kubectl"
+SOURCE = Path(__file__).parent.parent / "kubectl"
 
 
 class GoParsers:
