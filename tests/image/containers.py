@@ -73,7 +73,7 @@ class Cluster:
         self.log = stderr.decode()
         self.output = stdout.decode()
         self.exit_status = process.returncode
-        assert self.receiver.stored is not None, self.log
+        assert self.receiver.stored is not None, (self.exit_status, self.log)
         assert [reply.status for _, reply in self.receiver.requests] == [200]
         return self.receiver.stored
 
