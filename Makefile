@@ -29,13 +29,13 @@ $(VENV)/.khshim: setup.cfg pyproject.toml
 	    echo "$(PYTHON) has no venv module: on Debian and Ubuntu, apt install python3-venv" >&2; exit 1; }
 	@echo "Setting up $(VENV) (once)"
 	@$(PYTHON) -m venv --clear $(VENV)
-	@$(INSTALL) --editable '.[manifest]' || $(INSTALL_FAILED)
+	@$(INSTALL) --editable . || $(INSTALL_FAILED)
 	@echo $(PYTHON) >$(VENV)/.interpreter
 	@touch $@
 
 $(VENV)/.khshim-dev: $(VENV)/.khshim
 	@echo "Installing the development tools into $(VENV) (once)"
-	@$(INSTALL) --editable '.[test,lint]' || $(INSTALL_FAILED)
+	@$(INSTALL) --editable '.[test,lint,docs]' || $(INSTALL_FAILED)
 	@touch $@
 
 try: $(VENV)/.khshim ## Run three example scripts as Kuberhealthy would
@@ -60,7 +60,7 @@ quick: $(VENV)/.khshim-dev ## Run the tests that need no run of khshim, in secon
 coverage: $(VENV)/.khshim-dev ## Measure branch coverage, also of child processes
 	@mkdir -p build
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage run -m pytest --numprocesses 3
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
@@ -74,7 +74,7 @@ test-kuberhealthy: $(VENV)/.khshim-dev ## Build the real Kuberhealthy servers an
 	$(BIN)/python -m tests.kuberhealthy.build $(SERVERS)
 	$(BIN)/python -m pytest -p tests.compatibility --servers "$(SERVERS)" tests/kuberhealthy
 
-compatibility: $(VENV)/.khshim-dev ## The same, and write what came of it into docs/COMPATIBILITY.md
+compatibility: $(VENV)/.khshim-dev ## The same, and write docs/COMPATIBILITY.md
 	$(BIN)/python -m tests.kuberhealthy.build
 	$(BIN)/python -m pytest -p tests.compatibility --compatibility=servers tests/kuberhealthy
 
@@ -121,8 +121,8 @@ format: $(VENV)/.khshim-dev ## Lay the code out
 	$(BIN)/isort --quiet .
 	$(BIN)/black --line-length 100 --quiet .
 
-docs: $(VENV)/.khshim-dev ## Write the tables that are made from declarations into the documents
-	$(BIN)/python docs/generate.py
+docs: $(VENV)/.khshim-dev ## Write what is made from declarations: tables, man page, completions
+	$(BIN)/python -m docs.generate
 
 clean: ## Remove what was made here
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .hypothesis

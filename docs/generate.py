@@ -1,4 +1,4 @@
-"""Writes what is made from declarations into the documents, tables and the version: `make docs`."""
+"""Writes what is made from declarations: tables, the version, man page, completions: `make docs`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import shim
+from docs import command_line
 from shim.commands.reference import events_table, exit_statuses_table, settings_table
 
 ROOT = Path(__file__).parent.parent
@@ -18,6 +19,12 @@ BLOCKS: list[tuple[str, str, Callable[[], str]]] = [
     ("README.md", "exit statuses", exit_statuses_table),
     ("README.md", "events", events_table),
 ]
+# Files that are made as a whole. What makes them needs the extra `docs`.
+MADE: dict[str, Callable[[], str]] = {
+    "share/man/khshim.1": command_line.man_page,
+    "share/completions/khshim": lambda: command_line.completion("bash"),
+    "share/completions/_khshim": lambda: command_line.completion("zsh"),
+}
 # Files that name the image with its version.
 NAMES_THE_IMAGE = (
     "README.md",
@@ -59,6 +66,9 @@ def main() -> int:
     """Write what is made here into every file, and return 0."""
     for path in paths():
         (ROOT / path).write_text(written(path))
+    for path, make in MADE.items():
+        (ROOT / path).parent.mkdir(parents=True, exist_ok=True)
+        (ROOT / path).write_text(make())
     return 0
 
 

@@ -4,7 +4,6 @@ import gc
 import os
 import sys
 
-import shim
 from shim import exit_status
 
 TYPE_CHECKING = False
@@ -13,63 +12,25 @@ if TYPE_CHECKING:
 
     from shim.start import NotStarted, Started
 
-HELP = """\
-khshim turns any script into a Kuberhealthy check.
-
-  khshim [run] [SCRIPT [ARG...]]  run it, report its exit status and stderr
-  khshim try [--server v3|v2] [--timeout 30s] [--json] SCRIPT [ARG...]
-      run it as in the cluster, against a stand-in for Kuberhealthy, and show
-      what Kuberhealthy would get (with --json the report and nothing else)
-  khshim manifest SCRIPT [ARG...] --name NAME --interval 5m --timeout 1m
-      write the resources that run it as a check, for kubectl apply -f -
-      [--once] [--server v3|v2] [--image IMAGE] [--namespace NAMESPACE]
-      [--env K=V] [--secret-env K=SECRET/KEY] [--label K=V] [--annotation K=V]
-  khshim doctor [--json]          look at what usually goes wrong in a pod
-  khshim --help | --version
-
-`run` takes everything from the environment: SHIM_SCRIPT, the other SHIM_
-settings, and what Kuberhealthy sets. SCRIPT and ARGs win over it.
-
-Example:
-  khshim try --timeout 10s ./my_check.sh --verbose
-
-Exit status of run: 0 reported, 69 not delivered, 76 refused, 78 wrong settings,
-64 wrong usage, 70 a bug in khshim. Of try: 0 OK, 1 not OK.
-"""
-
 COMMANDS = ("run", "try", "manifest", "doctor")
 
 
 def main(argv: "Sequence[str] | None" = None) -> int:
-    """Run the command that `argv` (by default the process's own) names; return its exit status."""
+    """Run the command line that `argv` (by default the process's own) is; return its exit status."""
     words = list(sys.argv[1:] if argv is None else argv)
     named = words.pop(0) if words and words[0] in COMMANDS else ""
-    command = named or "run"
     option = words[0] if words and words[0].startswith("-") else ""
-    if option in ("-h", "--help", "--version"):
-        from shim.commands.output import put
-
-        version = f"khshim {shim.__version__}\n"
-        return put(version if option == "--version" else _help(named), 0)
-    if command == "try":
-        from shim.commands.try_script import main as try_script
-
-        return try_script(words)
-    if command == "manifest":
-        from shim.commands.manifest import main as write_manifest
-
-        return write_manifest(words)
-    if command == "doctor":
-        from shim.commands.doctor import main as examine
-
-        return examine(words)
-    if option == "--":
+    if named not in ("", "run") or option not in ("", "--"):
+        return _by_hand(named, option, words)
+    if sys.platform != "linux":
+        return _linux_only("run")
+    if option:
         words.pop(0)
-    elif option:
-        from shim.commands.output import complain
+    if os.isatty(2) and not any(name.startswith("KH_") for name in os.environ):
+        from shim.commands.by_hand import outside_a_cluster
+        from shim.commands.reference import overview
 
-        complain(f"khshim: there is no option {option}; see khshim --help\n")
-        return exit_status.WRONG_USAGE
+        return outside_a_cluster(words, named, overview())
     status = run(words)
     # Without finalization: all is written, and a thread that is left behind in name
     # resolution or in a read must not hold up the end. It also saves 30 ms.
@@ -102,12 +63,57 @@ def run(command: "Sequence[str]") -> int:
         return _give_up(error, started)
 
 
-def _help(command: str) -> str:
-    if command != "run":
-        return HELP
-    from shim.commands.reference import run_help
+def _by_hand(named: str, option: str, words: "list[str]") -> int:
+    """Run a command that people call; what it imports may be slow."""
+    from shim.commands import by_hand
+    from shim.commands.output import complain, put
 
-    return run_help()
+    if option == "--version":
+        return put(by_hand.version(), 0)
+    if named == "manifest":
+        from shim.commands.manifest import main as write_manifest
+
+        return write_manifest(words)
+    if option in ("-h", "--help") and named in ("", "run"):
+        from shim.commands.reference import overview, run_help
+
+        return put(run_help() if named else overview(), 0)
+    if named in ("try", "doctor"):
+        if sys.platform != "linux" and option not in ("-h", "--help"):
+            return _linux_only(named)
+        return _with_dependencies(named, words)
+    from shim.suggest import did_you_mean
+
+    meant = did_you_mean(option, ["--help", "--version"])
+    complain(f"khshim: there is no option {option}.{meant} See khshim --help\n")
+    return exit_status.WRONG_USAGE
+
+
+def _with_dependencies(named: str, words: "list[str]") -> int:
+    """Run a command that needs the packages khshim depends on."""
+    try:
+        if named == "try":
+            from shim.commands.try_script import main as try_script
+
+            return try_script(words)
+        from shim.commands.doctor import main as examine
+
+        return examine(words)
+    except ModuleNotFoundError as error:
+        from shim.commands.output import complain
+        from shim.crash import not_installed
+
+        sentence = not_installed(error)
+        if not sentence:
+            raise
+        complain(f"{sentence}\n")
+        return exit_status.WRONG_SETTINGS
+
+
+def _linux_only(command: str) -> int:
+    from shim.commands.by_hand import linux_only
+
+    return linux_only(command)
 
 
 def _give_up(error: Exception, started: "Started | NotStarted | None") -> int:

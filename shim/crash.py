@@ -17,9 +17,22 @@ from shim.supervise.processes import Processes
 # Seconds; what outlives SIGKILL is left.
 TIME_TO_KILL = 0.5
 
+# The packages that khshim depends on, by the names they are imported by.
+DEPENDENCIES = ("urllib3", "pythonjsonlogger")
+
+
+def not_installed(error: Exception) -> str:
+    """Return a sentence on a package that khshim needs and that is missing, "" for other errors."""
+    missing = error.name or "" if isinstance(error, ModuleNotFoundError) else ""
+    if missing.partition(".")[0] not in DEPENDENCIES:
+        return ""
+    return f"khshim is not installed: it needs {missing}, which is missing. pip install khshim"
+
 
 def describe(error: Exception) -> str:
-    """Return a sentence on a bug, with the place where it showed."""
+    """Return a sentence on a bug, with the place where it showed, or on a missing package."""
+    if sentence := not_installed(error):
+        return sentence
     frame = traceback.extract_tb(error.__traceback__)[-1]
     return (
         "khshim itself failed, which is a bug in it, not in the script:"
@@ -37,23 +50,24 @@ def kill_script(child: Child | None) -> None:
     until = time.monotonic() + TIME_TO_KILL
     while processes.reap_others() and time.monotonic() < until:
         processes.kill_others()
-        time.sleep(0.01)  # nobody is woken by a signal any more
+        time.sleep(0.01)  # the wake-up pipe is not read any more
 
 
 def give_up(error: Exception, environ: Mapping[str, str], child: Child | None) -> int:
-    """End the script, log the bug, report it as far as that still works; return EX_SOFTWARE.
+    """End the script, log the bug, report it as far as that still works; return the exit status.
 
     Depends on as little as it can: what failed may be the logger or an import.
     """
     kill_script(child)
     # Nobody takes signals any more, and their pipe's number may soon be a connection's.
     signal.set_wakeup_fd(-1)
-    _write("bug", describe(error), "".join(traceback.format_exception(error)))
+    event = "not_installed" if not_installed(error) else "bug"
+    _write(event, describe(error), "".join(traceback.format_exception(error)))
     try:
         _report(describe(error), environ)
     except Exception as second:
-        _write("report_undelivered", f"The bug could not be reported: {second!r}")
-    return exit_status.BUG
+        _write("report_undelivered", f"This could not be reported: {second!r}")
+    return exit_status.WRONG_SETTINGS if not_installed(error) else exit_status.BUG
 
 
 def _write(event: str, message: str, details: str = "") -> None:

@@ -10,9 +10,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+INSTALLED = os.path.join(sys.prefix, "share", "khshim", "scripts")
+# An editable installation leaves them where they are.
+IN_A_CHECKOUT = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "scripts")
+
 # Where a name without a slash is looked for after the working directory: where a
 # ConfigMap is mounted by convention, then the scripts that come with khshim.
-FOLDERS = ("/checks", os.path.join(sys.prefix, "share", "khshim", "scripts"))
+FOLDERS = ("/checks", INSTALLED if os.path.isdir(INSTALLED) else IN_A_CHECKOUT)
 
 # The kernel reads no more of a file to find its interpreter (BINPRM_BUF_SIZE).
 FIRST_LINE_LIMIT = 256

@@ -17,5 +17,5 @@ MEANINGS = {
     UNDELIVERED: "the report could not be delivered in time",
     BUG: "a bug in khshim itself, reported as a failure where possible",
     REFUSED: "the server refused the report; the log says why and what to check",
-    WRONG_SETTINGS: "wrong settings, reported as a failure where possible",
+    WRONG_SETTINGS: "wrong settings or a missing package, reported as a failure where possible",
 }

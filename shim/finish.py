@@ -10,7 +10,7 @@ import time
 import traceback
 
 from shim import exit_status
-from shim.crash import describe, kill_script
+from shim.crash import describe, kill_script, not_installed
 from shim.delivery.result import Result
 from shim.delivery.waiting import TimeLimit
 from shim.delivery.worker import Worker
@@ -89,7 +89,7 @@ class _SecondHalf:
                 self._stay_until_seen()
         except Exception as error:  # not reported: there may be a report already
             self._tell_bug(error)
-            return exit_status.BUG
+            return exit_status.WRONG_SETTINGS if not_installed(error) else exit_status.BUG
         return exit_status.WRONG_SETTINGS if result is None else EXIT_STATUS[result]
 
     def _report(self) -> tuple[Report, int]:
@@ -164,7 +164,7 @@ class _SecondHalf:
         return causes
 
     def _deliver(self, report: Report) -> Result | None:
-        """Deliver the report; return what became of it, None where it cannot be sent at all."""
+        """Deliver the report; return how that ended, None where it cannot be sent at all."""
         endpoint, settings = self._settings.endpoint, self._settings
         if endpoint is None:
             self._tell(events.ReportImpossible())
@@ -220,7 +220,8 @@ class _SecondHalf:
 
     def _tell_bug(self, error: Exception) -> str:
         sentence = describe(error)
-        self._tell(events.Bug(reason=sentence, traceback=traceback.format_exc()))
+        kind = events.NotInstalled if not_installed(error) else events.Bug
+        self._tell(kind(reason=sentence, traceback=traceback.format_exc()))
         return sentence
 
     def _time_left(self) -> float | None:

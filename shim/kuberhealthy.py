@@ -10,6 +10,8 @@ class Server(Enum):
     V3 = "v3"
 
 
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
 PATHS = {Server.V2: "/externalCheckStatus", Server.V3: "/check"}
 
 # Seconds kept free before the deadline. v2 wants the report seen and the pod gone before
@@ -53,4 +55,4 @@ class Endpoint:
         address = authority.rpartition("@")[2]
         name, _, port = address.rpartition("]")[2].partition(":")
         self.host = name or address.partition("]")[0].lstrip("[")
-        self.port = int(port) if port else (443 if self.is_tls else 80)
+        self.port = int(port) if port else DEFAULT_PORTS["https" if self.is_tls else "http"]

@@ -8,8 +8,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import FrameType
 
+# Signals of real time, with Linux's numbers where there are none: macOS can write a manifest.
+SIGRTMIN = int(getattr(signal, "SIGRTMIN", 34))
+SIGRTMAX = int(getattr(signal, "SIGRTMAX", 64))
 # All that signal(7) names, and those of real time that are left to programs.
-ALL = frozenset({*range(1, 32), *range(signal.SIGRTMIN, signal.SIGRTMAX + 1)})
+ALL = frozenset({*range(1, 32), *range(SIGRTMIN, SIGRTMAX + 1)})
 # Have no disposition to set (signal(7)).
 FIXED = {signal.SIGKILL, signal.SIGSTOP}
 # The kernel's answer to what khshim itself does. A handler that returns from a fault would
@@ -61,14 +64,14 @@ class SignalInbox:
             return []
 
     def put_back(self, signums: "list[int]") -> None:
-        """Leave signals that were taken to the next who takes some."""
+        """Leave signals that were taken to the next call of `take`."""
         os.write(self._writer, bytes(signums))
 
 
 def name(signum: int) -> str:
     """Return a signal's name ("SIGTERM", "SIGRTMIN+3"), or "signal 99" for one without."""
-    if signal.SIGRTMIN < signum < signal.SIGRTMAX:
-        return f"SIGRTMIN+{signum - signal.SIGRTMIN}"
+    if SIGRTMIN < signum < SIGRTMAX:
+        return f"SIGRTMIN+{signum - SIGRTMIN}"
     try:
         return signal.Signals(signum).name
     except ValueError:
@@ -86,8 +89,8 @@ def parse(text: str) -> int:
     if word.isdecimal():
         signum = int(word)
     elif base in ("RTMIN", "RTMAX"):
-        signum = (signal.SIGRTMIN if base == "RTMIN" else signal.SIGRTMAX) + int(offset or "0")
-        if not signal.SIGRTMIN <= signum <= signal.SIGRTMAX:
+        signum = (SIGRTMIN if base == "RTMIN" else SIGRTMAX) + int(offset or "0")
+        if not SIGRTMIN <= signum <= SIGRTMAX:
             raise ValueError(text)
     else:
         try:

@@ -204,7 +204,7 @@ def _spawn_within_limits(argv: "list[str]", environ: "Mapping[str, str]") -> Chi
 
 
 def _undo(child: Child) -> None:
-    """End a script that has only just begun, as if it had not."""
+    """Kill and reap a script that was started too late."""
     os.killpg(child.pid, SIGKILL)
     os.waitid(os.P_PID, child.pid, os.WEXITED)
     os.close(child.stdout)

@@ -10,6 +10,11 @@ LEAST_SIMILARITY = 0.75
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return " Did you mean X?" where a known name is like `name`, else ""."""
-    names = difflib.get_close_matches(name, sorted(known), 1, LEAST_SIMILARITY)
+    """Return " Did you mean X?" where a known name is like `name`, else "".
+
+    The same letters in another order are alike, however short the name is.
+    """
+    candidates = sorted(known)
+    names = [other for other in candidates if sorted(other) == sorted(name)]
+    names += difflib.get_close_matches(name, candidates, 1, LEAST_SIMILARITY)
     return f" Did you mean {names[0]}?" if names else ""

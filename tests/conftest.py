@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -12,6 +13,7 @@ from hypothesis import HealthCheck, settings
 
 from shim.commands.fake_kuberhealthy import Receiver
 from shim.kuberhealthy import Server
+from shim.signals import RECORDED, SignalInbox
 from tests.support.go_parsers import GoParsers
 from tests.support.khshim import Shim
 
@@ -19,9 +21,14 @@ from tests.support.khshim import Shim
 settings.register_profile("khshim", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("khshim")
 
+PLUGINS = Path("/usr/lib/nagios/plugins")
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that run khshim as a process: `make quick` leaves them out."""
+    """Mark the tests that run khshim against a server: `make quick` leaves them out.
+
+    Files whose tests run other processes, or wait for seconds, are marked in themselves.
+    """
     for item in items:
         if isinstance(item, pytest.Function) and "make_shim" in item.fixturenames:
             item.add_marker(pytest.mark.whole_run)
@@ -69,3 +76,20 @@ def python_script(script: Callable[..., str]) -> Callable[[str], str]:
         return script(f"#!{sys.executable}\n{text}", "check.py")
 
     return write
+
+
+@pytest.fixture
+def plugins() -> Path:
+    if not (PLUGINS / "check_tcp").exists():
+        pytest.skip("needs Debian's monitoring-plugins-basic")
+    return PLUGINS
+
+
+@pytest.fixture
+def inbox() -> Iterator[SignalInbox]:
+    """Record the signals of this process for the time of a test."""
+    handlers = {signum: signal.getsignal(signum) for signum in RECORDED}
+    yield SignalInbox()
+    signal.set_wakeup_fd(-1)
+    for signum, handler in handlers.items():
+        signal.signal(signum, handler)

@@ -31,15 +31,15 @@ from hypothesis import Phase, settings
 ROOT = Path(__file__).resolve().parent.parent
 EQUIVALENT = ROOT / "tests" / "equivalent_mutants.txt"
 WANTED = 0.95  # of the mutants that are not equivalent
-TIME_LIMIT = 120  # seconds for the tests of one mutant
+TIME_LIMIT = 300  # seconds for the tests of one mutant
 WORKERS = int(os.environ.get("W", "2"))
 
-REPORT = ("wording", "build", "headline", "plugins", "mask", "run")
+REPORT = ("wording", "build", "headline", "plugins")
 # The test files of each module, those first that kill most.
 TESTS: dict[str, tuple[str, ...]] = {
     "shim/budget.py": ("budget", "escalation"),
-    "shim/delivery/responses.py": ("responses", "delivery"),
-    "shim/observe/perfdata.py": ("plugins",),
+    "shim/delivery/responses.py": ("responses", "deliver"),
+    "shim/observe/perfdata.py": ("perfdata", "plugins"),
     "shim/report/build.py": REPORT,
     "shim/report/clean.py": ("clean", "mask"),
     "shim/report/escapes.py": ("mask",),
@@ -154,8 +154,10 @@ def _replacements(node: ast.AST) -> Iterator[ast.AST]:
             yield ast.Pass()
         case ast.Constant(value=bool(value)):
             yield ast.Constant(not value)
-        case ast.Constant(value=int(value)) | ast.Constant(value=float(value)):
+        case ast.Constant(value=int(value)):
             yield ast.Constant(value + 1)
+        case ast.Constant(value=float(value)):
+            yield ast.Constant(2 * value + 1)
         case ast.Constant(value=str(value)):
             yield ast.Constant(f"XX{value}")
         case ast.Constant(value=bytes(value)):

@@ -239,8 +239,10 @@ def test_a_newline_at_the_cut_begins_no_line() -> None:
     lines.feed(b"")
     lines.feed(b"\n")
     lines.feed(b"next\n")
+    lines.feed(b"." * (END_SIZE + 1))
+    lines.feed(b"\nand next\n")
     lines.close()
-    assert passed[1:] == [b"next\n"]
+    assert passed[1] == b"next\n" and passed[3:] == [b"and next\n"]
 
 
 @pytest.mark.parametrize(
@@ -250,9 +252,18 @@ def test_a_newline_at_the_cut_begins_no_line() -> None:
         (b"one\b\b\btw", b"one"),
         (b"one\b\b\b", b"one"),
         (b"one\rtwo\b\b\bth", b"one\rtwo"),
+        (b"one\b\b\btwo\b\b\bth", b"one\b\b\btwo"),
+        (b"one\b\b\btwo\rth", b"one\b\b\btwo"),
+        (b"oneX\b\b\b\btw", b"oneX"),
     ],
 )
 def test_what_a_cut_line_is_being_rewritten_with_is_dropped(line: bytes, kept: bytes) -> None:
     filler = b"x" * (END_SIZE - len(line))
     [start] = capture(filler + line, b"y" * 3 * END_SIZE).head
     assert start == filler + kept + CUT_BYTES
+
+
+@pytest.mark.parametrize("begin", [b"\r", b"\b"])
+def test_a_cut_line_of_one_unfinished_state(begin: bytes) -> None:
+    [start] = capture(begin + b"x" * (END_SIZE - 1), b"y" * 3 * END_SIZE).head
+    assert start == CUT_BYTES

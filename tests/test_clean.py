@@ -22,7 +22,7 @@ from shim.report.clean import clean
         ("\ud800".encode("utf-8", "surrogatepass"), "\ufffd\ufffd\ufffd"),
         (b"nul\0 bell\x07 del\x7f", "nul bell del"),
         ("c1 \x9e \u202egnp".encode(), "c1  gnp"),
-        # What ends a line for somebody keeps words apart.
+        # What some readers take for the end of a line keeps words apart.
         ("a\x0bb\x0cc\x85d\u2028e\u2029f".encode(), "a b c d e f"),
         (b"\x1b[1;31mred\x1b[0m \x1b[38;5;196mmore\x1b[K", "red more"),
         (b"\x1b]0;title\x07text", "text"),
@@ -42,6 +42,10 @@ from shim.report.clean import clean
         (b"working |\x08/\x08-\x08\\\x08 done", "working  done"),
         (b"working |\x08 \x08", "working"),
         (b"abc\x08\x08", "abc"),
+        (b"abcd\x08\x08\x08x", "axcd"),
+        # What is before a cut is not known.
+        ("…\x08\x08ab".encode(), "…ab"),
+        ("ab\x08\x08\x08c…".encode(), "c…"),
         (b"\x08\x08a\x08\x08\x08\x08b", "b"),
         (b"50%\x08\x1b[K\x08\x0060%", "560%"),
         (b"\xc3\xbc\x08u", "u"),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 from shim import exit_status
 from shim.settings import SETTINGS
 from tests.support.khshim import KHSHIM, Shim, base_environ
+from tests.support.terminals import on_terminal
 
 Write = Callable[..., str]
 
@@ -25,7 +27,7 @@ def khshim(*words: str, **options: object) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("words", [["--help"], ["-h"], ["try", "--help"]])
+@pytest.mark.parametrize("words", [["--help"], ["-h"]])
 def test_help_fits_on_one_screen_and_has_an_example(words: list[str]) -> None:
     result = khshim(*words)
     assert result.returncode == 0 and result.stderr == ""
@@ -51,7 +53,9 @@ def test_version() -> None:
 def test_wrong_usage(words: list[str]) -> None:
     result = khshim(*words)
     assert result.returncode == exit_status.WRONG_USAGE
-    assert result.stderr.count("\n") == 1 and "see khshim --help" in result.stderr
+    command = "try " if words[0] == "try" else ""
+    assert result.stderr.count("\n") == 1
+    assert f"see khshim {command}--help" in result.stderr.replace("See", "see")
 
 
 @pytest.mark.parametrize("words", [[], ["run"], ["run", "--"], ["--"]])
@@ -90,3 +94,149 @@ def test_the_help_of_run_names_every_setting_and_exit_status() -> None:
         assert f"  {setting.name}" in result.stdout
     for status, meaning in exit_status.MEANINGS.items():
         assert f"  {status:<3} {meaning}" in result.stdout
+
+
+@pytest.mark.parametrize("command", ["try", "manifest", "doctor"])
+def test_each_command_has_a_help_of_its_own(command: str) -> None:
+    result = khshim(command, "--help")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.startswith(f"usage: khshim {command} ")
+
+
+@pytest.mark.parametrize("command", ["run", "try", "doctor"])
+def test_a_help_fits_a_terminal(command: str) -> None:
+    assert max(map(len, khshim(command, "--help").stdout.splitlines())) <= 80
+
+
+@pytest.mark.parametrize(
+    ("words", "suggestion"),
+    [
+        (["--hlep"], "--help"),
+        (["try", "--tiemout", "5s", "x.sh"], "--timeout"),
+        (["try", "--sever=v2", "x.sh"], "--server"),
+        (["doctor", "--jsno"], "--json"),
+    ],
+)
+def test_a_mistyped_option(words: list[str], suggestion: str) -> None:
+    result = khshim(*words)
+    assert result.returncode == exit_status.WRONG_USAGE
+    assert f" Did you mean {suggestion}? See khshim " in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        ([], 64, "khshim try SCRIPT [ARG...]"),
+        (["help"], 0, "khshim try SCRIPT [ARG...]"),
+        (["version"], 0, "khshim 0."),
+        (["tyr", "x"], 64, "there is no command tyr. Did you mean try?"),
+        (["docter"], 64, "Did you mean doctor?"),
+        (["./no-such-script"], 64, "There is no script ./no-such-script"),
+        (["run", "version"], 64, "version"),
+        (["/bin/true", "a b"], 78, "To try the script here: khshim try /bin/true 'a b'"),
+        (["run", "/bin/true"], 78, "To try the script here: khshim try /bin/true"),
+    ],
+)
+def test_words_for_a_person_outside_a_cluster(words: list[str], status: int, said: str) -> None:
+    result = on_terminal([*KHSHIM, *words], base_environ())
+    assert result.status == status
+    assert said in result.text and "{" not in result.text
+
+
+def test_in_a_pod_with_a_terminal_a_run_is_a_run(shim: Shim) -> None:
+    result = on_terminal([*KHSHIM, "/bin/true"], shim.environ)
+    assert result.status == 0 and '"event": "report_accepted"' in result.text
+
+
+def test_without_a_terminal_the_log_stays_json() -> None:
+    result = khshim("tyr", "x")
+    assert result.returncode == exit_status.WRONG_SETTINGS
+    assert all(json.loads(line)["level"] for line in result.stderr.splitlines())
+
+
+# Runs khshim's command line where a package cannot be imported.
+WITHOUT_PACKAGES = """
+import sys
+for name in sys.argv.pop(1).split(","):
+    sys.modules[name] = None
+from shim import cli
+sys.exit(cli.main())
+"""
+
+
+@pytest.mark.parametrize(
+    ("packages", "words"),
+    [
+        ("urllib3", ["try", "/bin/true"]),
+        ("urllib3", ["doctor"]),
+        ("pythonjsonlogger", ["try", "/bin/true"]),
+        ("pythonjsonlogger", ["run", "/bin/true"]),
+        ("urllib3,pythonjsonlogger", ["try", "/bin/true"]),
+        ("urllib3,pythonjsonlogger", ["run", "/bin/true"]),
+    ],
+)
+def test_a_missing_package_is_no_bug(packages: str, words: list[str]) -> None:
+    result = subprocess.run(
+        [sys.executable, "-c", WITHOUT_PACKAGES, packages, *words],
+        capture_output=True, text=True, env=base_environ(),
+    )  # fmt: skip
+    assert result.returncode == exit_status.WRONG_SETTINGS
+    assert "khshim is not installed: it needs " in result.stderr
+    assert "pip install khshim" in result.stderr and "a bug in" not in result.stderr
+    if words[0] == "run":
+        assert json.loads(result.stderr.splitlines()[0])["event"] == "not_installed"
+    else:
+        assert result.stderr.count("\n") == 1
+
+
+def test_a_missing_http_client_is_no_bug(make_shim: Callable[[], Shim]) -> None:
+    command = [sys.executable, "-c", WITHOUT_PACKAGES, "urllib3", "run", "/bin/true"]
+    result = subprocess.run(command, capture_output=True, text=True, env=make_shim().environ)
+    assert result.returncode == exit_status.WRONG_SETTINGS
+    assert '"event": "not_installed"' in result.stderr and "a bug in" not in result.stderr
+
+
+def test_a_missing_package_is_reported_where_it_can_be(shim: Shim) -> None:
+    command = [sys.executable, "-c", WITHOUT_PACKAGES, "pythonjsonlogger", "run", "/bin/true"]
+    result = subprocess.run(command, capture_output=True, env=shim.environ)
+    assert result.returncode == exit_status.WRONG_SETTINGS
+    assert shim.receiver.stored is not None
+    assert "khshim is not installed: it needs pythonjsonlogger" in shim.receiver.stored[1][0]
+
+
+# Looks like macOS as far as a process can: what is Linux's own is not there.
+ON_MACOS = """
+import os, select, signal, sys
+sys.platform = "darwin"
+del os.pipe2, os.pidfd_open, signal.SIGRTMIN, signal.SIGRTMAX, signal.SIGPWR, signal.SIGSTKFLT
+del signal.sigtimedwait, signal.pidfd_send_signal
+from shim import cli
+sys.exit(cli.main())
+"""
+
+
+def on_macos(*words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", ON_MACOS, *words]
+    return subprocess.run(command, capture_output=True, text=True, env=base_environ())
+
+
+@pytest.mark.parametrize("words", [["try", "x.sh"], ["./x.sh"], ["run"], [], ["doctor"]])
+def test_elsewhere_than_on_linux_a_run_names_the_image(words: list[str]) -> None:
+    result = on_macos(*words)
+    assert result.returncode == exit_status.WRONG_USAGE and result.stdout == ""
+    assert result.stderr.count("\n") == 1
+    assert "Linux only: docker run --rm -v" in result.stderr
+
+
+@pytest.mark.parametrize("words", [["--help"], ["try", "--help"], ["doctor", "-h"], ["--version"]])
+def test_elsewhere_than_on_linux_there_is_help(words: list[str]) -> None:
+    assert (on_macos(*words).returncode, on_macos(*words).stderr) == (0, "")
+
+
+def test_elsewhere_than_on_linux_a_manifest_can_be_written(script: Write) -> None:
+    result = on_macos(
+        "manifest", script("#!/bin/sh\n"), "--name", "web", "--interval", "5m", "--timeout", "1m",
+        "--env", "SHIM_STOP_SIGNAL=SIGRTMIN+3", "--image", "registry.example/khshim:1.2",
+    )  # fmt: skip
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "kind: HealthCheck" in result.stdout

@@ -7,7 +7,9 @@ import subprocess
 
 import pytest
 
-from docs.generate import NAMES_THE_IMAGE, paths, written
+from docs.command_line import PARSERS
+from docs.generate import MADE, NAMES_THE_IMAGE, paths, written
+from shim.settings import SETTINGS
 from tests.support.manifests import ROOT
 
 RELIABILITY = (ROOT / "docs" / "RELIABILITY.md").read_text()
@@ -39,6 +41,48 @@ def test_every_document_is_as_the_declarations_have_it(path: str) -> None:
     assert written(path) == (ROOT / path).read_text(), "run: make docs"
 
 
+@pytest.mark.parametrize("path", MADE)
+def test_man_page_and_completions_are_as_the_parsers_have_them(path: str) -> None:
+    for tool in ("argparse_manpage", "shtab"):
+        pytest.importorskip(tool, reason="needs the extra: pip install 'khshim[docs]'")
+    assert MADE[path]() == (ROOT / path).read_text(), "run: make docs"
+
+
+def test_the_man_page_names_every_command_option_and_setting() -> None:
+    page = (ROOT / "share/man/khshim.1").read_text().replace("\\-", "-")
+    for command, make in PARSERS.items():
+        assert command in page
+        for option in set(make().options()) - {"--help"}:
+            assert option in page, option
+    for setting in SETTINGS:
+        assert f"\\fB{setting.name}\\fR" in page
+
+
+def complete_in_bash(words: str) -> set[str]:
+    """Return what bash offers for the last of `words`."""
+    script = (
+        f"source {ROOT}/share/completions/khshim; COMP_WORDS=({words}); [ \"$1\" ] || COMP_WORDS+=('')\n"
+        "COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); $(complete -p khshim | sed 's/.*-F \\([^ ]*\\).*/\\1/')"
+        ' khshim "${COMP_WORDS[COMP_CWORD]}"; printf \'%s\\n\' "${COMPREPLY[@]}"'
+    )
+    partial = "" if words.endswith(" ") else "partial"
+    command = ["bash", "-c", script, "bash", partial]
+    return set(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("khshim ", {"run", "try", "manifest", "doctor"}),
+        ("khshim man", {"manifest"}),
+        ("khshim try --ti", {"--timeout"}),
+        ("khshim try --server ", {"v2", "v3"}),
+    ],
+)
+def test_bash_completes(words: str, offered: set[str]) -> None:
+    assert complete_in_bash(words) == offered
+
+
 def test_every_file_that_names_the_image_is_kept_at_its_version() -> None:
     named = subprocess.run(
         ["git", "grep", "-lE", r"khshim:[0-9]+\.[0-9]+\.[0-9]+"],
@@ -46,4 +90,4 @@ def test_every_file_that_names_the_image_is_kept_at_its_version() -> None:
     )  # fmt: skip
     if named.returncode > 1:
         pytest.skip("not a git checkout")
-    assert set(named.stdout.split()) <= set(NAMES_THE_IMAGE)
+    assert set(named.stdout.split()) <= {*NAMES_THE_IMAGE, *MADE}

@@ -9,6 +9,7 @@ import pytest
 
 from shim.executable import StartError, TextProblem, command, find, interpreted, text_problem
 from tests.support.khshim import Shim
+from tests.support.manifests import ROOT
 
 Write = Callable[..., str]
 
@@ -201,9 +202,17 @@ def test_a_bare_name_that_is_nowhere_names_every_place(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(
-        StartError, match=rf"looked in {tmp_path} is empty; /checks .*/khshim/scripts"
+        StartError, match=rf"looked in {tmp_path} is empty; /checks .*/scripts holds disk_space.sh"
     ):
         find("nope.sh")
+
+
+def test_a_bundled_script_is_found_by_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where khshim runs from a checkout, as after `make try`."""
+    monkeypatch.chdir(tmp_path)
+    assert Path(find("disk_space.sh")).read_text() == (ROOT / "scripts/disk_space.sh").read_text()
 
 
 @pytest.mark.parametrize(

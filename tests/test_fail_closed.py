@@ -20,6 +20,8 @@ from tests.support.khshim import base_environ
 from tests.support.manifests import ROOT, load
 from tests.support.servers import closed_port, raw_server, tls_server, web_server
 
+pytestmark = pytest.mark.whole_run
+
 
 class Check(NamedTuple):
     """A script, with an environment and arguments that let it pass, and the programs it needs.

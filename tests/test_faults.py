@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import resource
 import shutil
 import signal
@@ -13,15 +12,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from shim import exit_status
-from tests.support import hung_volume
-from tests.support.khshim import KHSHIM, Run, Shim
+from tests.support.khshim import KHSHIM, Shim
 from tests.support.processes import LISTENER, lines, pid_1, wait_until_gone
 
 Write = Callable[..., str]
@@ -220,102 +216,6 @@ def test_near_and_far_deadlines(make_shim: MakeShim, seconds: float) -> None:
     assert run.exit_status == 0
 
 
-# Volumes
-
-
-@pytest.fixture
-def hang() -> Iterator[Hang]:
-    """Make a file hang for who opens or executes it, until the returned process ends."""
-    with ExitStack() as stack:
-
-        def start(kind: str, path: str) -> subprocess.Popen[bytes]:
-            command = [sys.executable, hung_volume.__file__, kind, path]
-            process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-            stack.enter_context(process)  # which closes its stdin, and so ends it
-            assert process.stdout is not None
-            if process.stdout.readline() != b"ready\n":
-                pytest.skip("needs fanotify's permission events, and root")
-            return process
-
-        yield start
-
-
-def wait_until_asked(volume: subprocess.Popen[bytes]) -> None:
-    assert volume.stdout is not None and volume.stdout.readline() == b"asked\n"
-
-
-@pytest.mark.parametrize("mode", [0o755, 0o644])
-@pytest.mark.parametrize("server", ["v2", "v3"])
-def test_a_hung_volume_is_reported_in_time(
-    make_shim: MakeShim, script: Write, hang: Hang, mode: int, server: str
-) -> None:
-    shim = make_shim(server, timeout=5)
-    path = script("#!/bin/sh\necho started\n", mode=mode)
-    hang("open", path)
-    run = shim.run(path)
-    assert run.stdout == b""
-    [error] = run.errors
-    assert error.startswith(f"The script was not started: to open and execute {path} took longer")
-    assert run.event("report_accepted")["time_left_s"] > 0
-
-
-def test_the_volume_of_the_interpreter_hangs(
-    make_shim: MakeShim, script: Write, hang: Hang, tmp_path: Path
-) -> None:
-    interpreter = tmp_path / "interpreter"
-    shutil.copy("/bin/sh", interpreter)
-    hang("open", str(interpreter))
-    run = make_shim(timeout=5).run(script(f"#!{interpreter}\necho started\n"))
-    assert run.stdout == b""
-    assert "Does its volume hang" in run.errors[0]
-
-
-def test_sigterm_while_the_volume_hangs(shim: Shim, script: Write, hang: Hang) -> None:
-    path = script("#!/bin/sh\necho started\n")
-    volume = hang("open", path)
-    process = shim.start(path)
-    wait_until_asked(volume)
-    process.terminate()
-    run = shim.finish(process)
-    assert run.stdout == b""
-    [error] = run.errors
-    assert error == (
-        f"khshim was told to stop by SIGTERM while the volume of the script {path} did not"
-        " answer, so the script was not started."
-    )
-
-
-def test_a_volume_that_comes_back_in_time_is_no_failure(
-    shim: Shim, script: Write, hang: Hang
-) -> None:
-    path = script("#!/bin/sh\necho started\n")
-    volume = hang("open", path)
-    process = shim.start(path)
-    wait_until_asked(volume)
-    threading.Event().wait(0.2)  # several looks at the clock
-    assert volume.stdin is not None
-    volume.stdin.close()
-    run = shim.finish(process)
-    assert run.ok and run.stdout == b"started\n"
-
-
-def test_a_script_that_exec_brings_too_late_is_not_run(
-    make_shim: MakeShim, python_script: Write, hang: Hang
-) -> None:
-    """posix_spawn(3) waits for exec, and the whole interpreter with it."""
-    shim = make_shim(timeout=6)
-    path = python_script("print('started')")
-    volume = hang("exec", path)
-    process = shim.start(path)
-    wait_until_asked(volume)
-    threading.Event().wait(4.5)  # beyond the moment of its SIGTERM
-    assert volume.stdin is not None
-    volume.stdin.close()
-    run = shim.finish(process)
-    assert run.stdout == b""
-    assert re.search(r"was not started.* longer than the \d\.\d s there were", run.errors[0])
-
-
 # khshim itself
 
 
@@ -445,193 +345,6 @@ def test_without_proc(shim: Shim, script: Write) -> None:
     run = shim.run(path, prefix=[*pid_1(), *unmount])
     assert run.errors == ["failed"]
     assert run.stdout == b"out\n"
-
-
-@pytest.mark.parametrize(
-    "broken",
-    [
-        "shim.start",
-        "shim.settings",
-        "shim.finish",
-        "shim.observe.log",
-        "shim.supervise.capture",
-        "shim.supervise.loop",
-        "shim.report.build",
-    ],
-)
-def test_a_bug_anywhere_is_reported_or_logged(
-    shim: Shim, script: Write, tmp_path: Path, broken: str
-) -> None:
-    """A module that cannot be imported stands for any bug in it."""
-    hook = tmp_path / "hook"
-    hook.mkdir()
-    (hook / "sitecustomize.py").write_text(
-        "import sys\n"
-        "if 'shim' in ' '.join(sys.orig_argv):\n"
-        "    class Broken:\n"
-        "        def find_spec(self, name, path=None, target=None):\n"
-        f"            if name == {broken!r}: raise RuntimeError('broken on purpose')\n"
-        "    sys.meta_path.insert(0, Broken())\n"
-    )
-    run = shim.run(script("#!/bin/sh\nexec sleep 1000\n"), env={"PYTHONPATH": str(hook)})
-    assert run.exit_status == 70
-    assert "broken on purpose" in run.event("bug")["message"]
-    if run.report is not None:
-        assert "khshim itself failed" in run.errors[0]
-    else:  # what is broken is needed for a report as well
-        assert "could not be reported" in run.event("report_undelivered")["message"]
-
-
-def test_without_urllib3(shim: Shim, script: Write, tmp_path: Path) -> None:
-    hook = tmp_path / "hook"
-    hook.mkdir()
-    (hook / "sitecustomize.py").write_text(
-        "import sys\nif 'shim' in ' '.join(sys.orig_argv): sys.modules['urllib3'] = None\n"
-    )
-    run = shim.run(script("#!/bin/sh\nexit 0\n"), env={"PYTHONPATH": str(hook)})
-    assert run.exit_status == 70
-    assert "urllib3" in run.event("bug")["message"]
-
-
-# Fresh nodes and service meshes
-
-
-def test_waiting_for_a_server_that_comes_up(shim: Shim, script: Write) -> None:
-    """The script starts only once the server's port accepts connections."""
-    port = shim.receiver.endpoint.url.split(":")[2].split("/")[0]
-    with socket.socket() as reserved:
-        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        reserved.bind(("127.0.0.1", 0))
-        late = f"http://127.0.0.1:{reserved.getsockname()[1]}/check"
-        path = script("#!/bin/sh\necho started\n")
-        process = shim.start(path, env={"SHIM_WAIT_FOR_SERVER": "20s", "KH_REPORTING_URL": late})
-        relay = threading.Thread(target=serve_as, args=(reserved, int(port), process))
-        relay.start()
-        stdout, stderr = process.communicate()
-        relay.join()
-    run = Run(process.returncode, stdout, stderr, shim.receiver.stored)
-    assert run.ok
-    assert run.event("server_reached")["duration_s"] > 0.1
-    events = [line["event"] for line in run.log]
-    assert events.index("server_reached") < events.index("script_started")
-
-
-def serve_as(reserved: socket.socket, port: int, process: subprocess.Popen[bytes]) -> None:
-    """Listen once the process has been refused, and pass each connection on to `port`."""
-    # A refused connection leaves its mark in the process's own socket counters only, so
-    # the moment is taken from the process: it waits in poll(2) between two attempts.
-    while "poll" not in Path(f"/proc/{process.pid}/wchan").read_text():
-        pass
-    threading.Event().wait(0.2)
-    reserved.listen()
-    reserved.settimeout(0.05)
-    while process.poll() is None:
-        try:
-            client, _ = reserved.accept()
-        except TimeoutError:
-            continue
-        with client, socket.create_connection(("127.0.0.1", port)) as server:
-            client.settimeout(1)
-            data = client.recv(65_536)
-            if data:
-                while b'"Errors"' not in data:
-                    data += client.recv(65_536)
-                server.sendall(data)
-                client.sendall(server.recv(65_536))
-
-
-def test_waiting_in_vain_takes_a_third_of_the_time(make_shim: MakeShim, script: Write) -> None:
-    shim = make_shim(timeout=6)
-    run = shim.run(
-        script("#!/bin/sh\necho started\n"),
-        env={
-            "SHIM_WAIT_FOR_SERVER": "20s",
-            "KH_REPORTING_URL": "http://127.0.0.1:1/check",
-        },
-    )
-    assert run.stdout == b"started\n"
-    assert 1.4 < run.event("server_not_reached")["duration_s"] < 2.5
-    assert "Connection refused" in run.event("server_not_reached")["message"]
-    assert run.exit_status == 69
-
-
-def test_sigterm_while_waiting(shim: Shim, script: Write) -> None:
-    with socket.socket() as full:
-        # A backlog that is full lets further connections hang.
-        full.bind(("127.0.0.1", 0))
-        full.listen(0)
-        port = full.getsockname()[1]
-        fillers = [socket.socket() for _ in range(3)]
-        for filler in fillers:
-            filler.setblocking(False)
-            filler.connect_ex(("127.0.0.1", port))
-        process = shim.start(
-            script("#!/bin/sh\necho started\n"),
-            env={
-                "SHIM_WAIT_FOR_SERVER": "30s",
-                "KH_REPORTING_URL": f"http://127.0.0.1:{port}/check",
-                "SHIM_GRACE_PERIOD": "200ms",
-            },
-        )
-        while "poll" not in Path(f"/proc/{process.pid}/wchan").read_text():
-            pass
-        process.terminate()
-        assert process.stderr is not None
-        seen = b""
-        while b"script_not_started" not in seen:
-            seen += process.stderr.readline()
-        process.terminate()  # the report cannot be delivered either
-        stdout, stderr = process.communicate()
-        for filler in fillers:
-            filler.close()
-    assert stdout == b""
-    run = Run(process.returncode, stdout, seen + stderr, None)
-    assert run.exit_status == 69
-    assert "while it waited" in run.event("script_not_started")["message"]
-
-
-@pytest.fixture
-def sidecar() -> Iterator[tuple[str, list[str]]]:
-    seen: list[str] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            seen.append(self.path)
-            self.send_response(500 if self.path == "/broken" else 200)
-            self.end_headers()
-
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_address[1]}", seen
-    server.shutdown()
-    server.server_close()
-
-
-def test_the_sidecar_is_told_to_quit_once(shim: Shim, sidecar: tuple[str, list[str]]) -> None:
-    url, seen = sidecar
-    assert shim.run("/bin/true", env={"SHIM_QUIT_URL": f"{url}/quitquitquit"}).ok
-    assert seen == ["/quitquitquit"]
-
-
-def test_a_sidecar_that_does_not_quit_changes_nothing(
-    shim: Shim, sidecar: tuple[str, list[str]]
-) -> None:
-    run = shim.run("/bin/true", env={"SHIM_QUIT_URL": f"{sidecar[0]}/broken"})
-    assert run.ok and run.exit_status == 0
-    assert run.event("quit_failed")["message"] == "SHIM_QUIT_URL: it answered 500."
-
-
-def test_a_sidecar_that_hangs_is_given_a_second(shim: Shim) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        started_at = time.monotonic()
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
-        run = shim.run("/bin/true", env={"SHIM_QUIT_URL": url})
-    assert run.ok and run.exit_status == 0
-    assert "quit_failed" in [line["event"] for line in run.log]
-    assert time.monotonic() - started_at < 10
 
 
 # Security

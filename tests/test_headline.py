@@ -84,6 +84,7 @@ def test_the_exception_is_the_headline(
         [BEGIN, "killed here"],
         ["ValueError: not raised, only told"],
         ['  File "x.py" was not found', "    perhaps"],
+        ["Exception ignored in: f", BEGIN, '  File "x"', "KeyError: 1"],
     ],
 )
 def test_no_headline(lines: list[str]) -> None:
@@ -118,6 +119,11 @@ def test_two_tracebacks_that_follow_each_other() -> None:
     headline, rest = take_headline(lines)
     assert headline == "OSError: 2"
     assert rest == [*lines[:5], "bye"]
+
+
+def test_what_is_ignored_later_changes_nothing() -> None:
+    lines = [BEGIN, '  File "y"', "OSError: 2", "Exception ignored in: f"]
+    assert take_headline(lines)[0] == "OSError: 2"
 
 
 def test_an_interrupted_traceback_begins_anew() -> None:

@@ -11,6 +11,7 @@ import pytest
 from shim.observe.events import Event, Subscriber
 from shim.observe.log import open_log
 from shim.supervise.sink import Sink
+from tests.support.khshim import Shim
 
 
 class Said(Event):
@@ -103,3 +104,12 @@ def test_nothing_global_is_changed(opened: Opened, make: Callable[[], None] | No
     opened.log()(Said(reason="message"))
     assert logging.getLogger().handlers == before
     assert "khshim" not in logging.Logger.manager.loggerDict
+
+
+def test_a_quiet_run_is_three_lines(shim: Shim) -> None:
+    run = shim.run("/bin/true", env={"SHIM_CHECK_NAME": "web"})
+    assert run.stderr.count(b"\n") == 3
+    for line in run.log:
+        assert line["check"] == "web" and line["namespace"] == "try"
+        assert line["run_uuid"] == shim.receiver.endpoint.run_uuid
+        assert line["level"] == "info" and line["timestamp"].endswith("Z")

@@ -6,12 +6,12 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
 from shim.settings import Settings
-from shim.signals import RECORDED, SignalInbox
+from shim.signals import SignalInbox
 from shim.spawn import Child, spawn
 from shim.supervise import loop
 from shim.supervise.loop import Stream, Supervisor
@@ -23,15 +23,6 @@ from tests.support.settings import GOOD
 Write = Callable[..., str]
 # Holds the pipes after the script's end, for as long as it is let.
 HOLDER = "#!/bin/sh\n(trap '' TERM; exec sleep 1000) &\nexit 0\n"
-
-
-@pytest.fixture
-def inbox() -> Iterator[SignalInbox]:
-    handlers = {signum: signal.getsignal(signum) for signum in RECORDED}
-    yield SignalInbox()
-    signal.set_wakeup_fd(-1)
-    for signum, handler in handlers.items():
-        signal.signal(signum, handler)
 
 
 def supervise(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -10,25 +11,40 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shim.commands.kubernetes import literal
+from shim.commands.manifest import parser
 from shim.settings import Settings
 from tests.support.go_parsers import GoParsers
 from tests.support.khshim import KHSHIM
-from tests.support.manifests import ROOT, assert_restricted, expand, load, pod_spec, validate
+from tests.support.manifests import (
+    ROOT,
+    assert_restricted,
+    expand,
+    load,
+    manifest,
+    pod_spec,
+    validate,
+)
 from tests.support.settings import GOOD
 
+pytestmark = pytest.mark.whole_run
+
 Write = Callable[..., str]
+IMAGE = "registry.example/khshim:1"
 SCRIPT = "#!/bin/sh\n\techo tab\t; echo 'blank at the end' \n\n  echo ümlaut\n"
-
-
-def manifest(*words: str | bytes) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*KHSHIM, "manifest", *words], capture_output=True, text=True, check=False
-    )
 
 
 @pytest.fixture
 def common(script: Write) -> list[str]:
     return [script(SCRIPT), "--name", "my-check", "--timeout", "1m"]
+
+
+def test_it_is_the_command(common: list[str]) -> None:
+    """The other tests call its function, which takes milliseconds."""
+    words = [*common, "--interval", "5m", "--env", "A=$x"]
+    command = [*KHSHIM, "manifest", *words]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    here = manifest(*words)
+    assert (result.returncode, result.stdout, result.stderr) == here
 
 
 @pytest.mark.parametrize(
@@ -84,13 +100,13 @@ def test_everything_that_can_be_said(common: list[str]) -> None:
     result = manifest(
         *common, "--interval", "5m", "--namespace", "shop", "--image", "registry.example/khshim:1",
         "--env", "URL=http://x/?a=b", "--env", "EMPTY=", "--secret-env", "TOKEN=my.secret/the.key",
-        "arg one", "--", "--flag", "-x",
+        "--", "arg one", "--flag", "--", "-x",
     )  # fmt: skip
     config_map, check = load(result.stdout)
     assert config_map["metadata"] == check["metadata"] == {"name": "my-check", "namespace": "shop"}
     [container] = pod_spec(check)["containers"]
     assert container["image"] == "registry.example/khshim:1"
-    assert container["args"] == ["/checks/check.sh", "arg one", "--flag", "-x"]
+    assert container["args"] == ["/checks/check.sh", "arg one", "--flag", "--", "-x"]
     assert container["env"] == [
         {"name": "SHIM_CHECK_NAME", "value": "my-check"},
         {"name": "URL", "value": "http://x/?a=b"},
@@ -115,29 +131,37 @@ def test_it_is_readable_and_deterministic(common: list[str]) -> None:
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["--interval", "1d"], "--interval 1d is not a duration to Go"),
-        (["--interval", "300"], "--interval 300 is not a duration to Go"),
-        (
-            ["--interval", "5m", "--timeout", "30"],
-            "--timeout 30 is not a duration to Go",
-        ),
         (["--interval", "30s"], "--interval 30s is shorter than --timeout 1m"),
-        (["--interval", "5m", "--timeout", "20s"], "--timeout 20s leaves no room"),
         (
-            ["--interval", "5m", "--timeout", "50s", "--server", "v2"],
-            "it should be 51s or more",
+            ["--timeout", "20s"],
+            "--timeout 20s is too short: 5s for the script to end (SHIM_GRACE_PERIOD) and 2s for"
+            " the report on v3 (SHIM_REPORT_RESERVE) are 7s, and where that is more than a third"
+            " of the time khshim has to shorten both: it should be 21s or more",
         ),
+        (["--timeout", "50s", "--server", "v2"], "it should be 51s or more"),
+        (["--timeout", "2s", "--env", "SHIM_GRACE_PERIOD=500ms"], "it should be 7.5s or more"),
+        (["--env", "SHIM_REPORT_RESERVE=1m"], "it should be 195s or more"),
         (
-            ["--interval", "5m", "--name", "My_Check"],
-            "--name My_Check: Kubernetes wants",
+            ["--timeout", "0s", "--env", "SHIM_GRACE_PERIOD=0", "--env", "SHIM_REPORT_RESERVE=0s"],
+            "--timeout 0s is too short",
         ),
-        (["--interval", "5m", "--name", "x" * 64], "Kubernetes wants at most 63"),
-        (["--interval", "5m", "--namespace=-x"], "--namespace -x: Kubernetes wants"),
+        (["--env", "A=1", "--env", "A=2"], "the variable A is given twice"),
+        (["--env", "A=1", "--secret-env", "A=s/k"], "the variable A is given twice"),
+        (["--label", "a=b", "--label", "a=c"], "--label a is given twice"),
+        (["--annotation", "a=", "--annotation", "a=c"], "--annotation a is given twice"),
+        (["--node-selector", "a=", "--node-selector", "a=c"], "--node-selector a is given twice"),
+        (["--cluster-role", "nodes"], "--cluster-role needs --namespace"),
+        (["--file", "/no/such"], "/no/such cannot be read: No such file or directory"),
+        (["--file", "/proc"], "/proc cannot be read: Is a directory"),
+        (["--file", "/bin/true"], "/bin/true is not text"),
+        (["--file", "SCRIPT"], "a file named check.sh is given twice"),
     ],
 )
-def test_what_cannot_be_a_check(common: list[str], words: list[str], sentence: str) -> None:
-    result = manifest(*common, *words)
+def test_what_does_not_fit_together(common: list[str], words: list[str], sentence: str) -> None:
+    words = [common[0] if word == "SCRIPT" else word for word in words]
+    result = manifest(*common, "--interval", "5m", *words)
     assert result.returncode == 1
+    assert f"{common[0]}: " in result.stderr
     assert sentence in result.stderr and result.stderr.count("\n") == 1
     assert result.stdout == ""
 
@@ -145,60 +169,294 @@ def test_what_cannot_be_a_check(common: list[str], words: list[str], sentence: s
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["--image", ""], "--image '': an image's name is written like"),
-        (["--image", " khshim"], "--image ' khshim': an image's name"),
+        (["--interval", "1d"], "--interval: 1d is not a duration to Go"),
+        (["--interval", "300"], "--interval: 300 is not a duration to Go"),
+        (["--timeout", "30"], "--timeout: 30 is not a duration to Go"),
+        (["--name", "My_Check"], "--name: My_Check: Kubernetes wants"),
+        (["--name", "x" * 64], "Kubernetes wants at most 63"),
+        (["--namespace=-x"], "--namespace: -x: Kubernetes wants"),
+        (["--image", ""], "--image: '': an image's name is written like"),
+        (["--image", " khshim"], "--image: ' khshim': an image's name"),
         (["--image", "Khshim:1"], "an image's name"),
         (["--image", "khshim:"], "an image's name"),
         (["--image", "https://example.org/khshim"], "an image's name"),
+        (["--env", "A"], "--env: A is not written as NAME=VALUE"),
+        (["--env", "=a"], "--env: =a is not written as NAME=VALUE"),
         (["--env", "a b=c"], "a b is not a name for an environment variable"),
         (["--env", "..a=c"], "..a is not a name for an environment variable"),
-        (["--env", "A=1", "--env", "A=2"], "the variable A is given twice"),
-        (["--env", "A=1", "--secret-env", "A=s/k"], "the variable A is given twice"),
-        (["--env", "SHIM_CHECK_NAME=x"], "SHIM_CHECK_NAME is set to what --name says"),
+        (["--env", "SHIM_CHECK_NAME=x"], "SHIM_CHECK_NAME is set to the check's name"),
         (["--secret-env", "KH_RUN_UUID=s/k"], "KH_RUN_UUID is set by Kuberhealthy"),
         (["--env", "SHIM_TIMEOUT=1d"], 'SHIM_TIMEOUT is "1d"; expected a duration'),
-        (["--secret-env", "A=My_Secret/k"], "--secret-env A=My_Secret/k: a secret's name"),
-        (["--secret-env", "A=s/k/l"], "--secret-env A=s/k/l: a secret's key"),
+        (["--secret-env", "A=s"], "--secret-env: A=s is not written as NAME=SECRET/KEY"),
+        (["--secret-env", "A=My_Secret/k"], "--secret-env: A=My_Secret/k: a secret's name"),
+        (["--secret-env", "A=s/k/l"], "--secret-env: A=s/k/l: a secret's key"),
         (["--secret-env", "A=s/.."], "a secret's key"),
-        (["--label", "a b=c"], "--label a b=c: a key is at most 63"),
-        (["--label", "a/b/c=d"], "--label a/b/c=d: a key is at most 63"),
+        (["--env-from", "vault/x"], "vault/x is not written as secret/NAME or configmap/NAME"),
+        (["--env-from", "secret/"], "secret/ is not written as secret/NAME"),
+        (["--env-from", "secret/A"], "--env-from: A: such a name is made of"),
+        (["--label", "a"], "--label: a is not written as KEY=VALUE"),
+        (["--label", "a b=c"], "--label: a b=c: a key is at most 63"),
+        (["--label", "a/b/c=d"], "--label: a/b/c=d: a key is at most 63"),
         (["--label", "Example.org/a=d"], "a key is at most 63"),
         (["--label", f"{'x' * 64}=d"], "a key is at most 63"),
-        (["--label", "a=b c"], "--label a=b c: a value is at most 63"),
+        (["--label", "a=b c"], "--label: a=b c: a value is at most 63"),
         (["--label", "a=-b"], "a value is at most 63"),
         (["--label", f"a={'x' * 64}"], "a value is at most 63"),
-        (["--label", "a=b", "--label", "a=c"], "--label a is given twice"),
-        (["--annotation", "a b=c"], "--annotation a b=c: a key is at most 63"),
-        (["--annotation", "a=", "--annotation", "a=c"], "--annotation a is given twice"),
-        ([b"\xff"], "is not UTF-8"),
+        (["--annotation", "a b=c"], "--annotation: a b=c: a key is at most 63"),
+        (["--", b"\xff"], "is not UTF-8"),
         (["--env", b"A=\xff"], "is not UTF-8"),
+        (["--annotation", b"a=\xff"], "is not UTF-8"),
+        (["--memory", "128MB"], "--memory: 128MB is not a quantity to Kubernetes; write 128Mi"),
+        (["--memory", ""], " is not a quantity to Kubernetes"),
+        (["--memory=-1Gi"], "is not a quantity"),
+        (["--memory", "128m"], "--memory: 128m is too little: khshim with a shell needs 32Mi"),
+        (["--memory", "31Mi"], "31Mi is too little"),
+        (["--cpu", "half"], "--cpu: half is not a quantity to Kubernetes; write 100m or 0.5"),
+        (["--cpu", "0"], "--cpu: 0 is less than 1m"),
+        (["--cpu", "1e-4"], "1e-4 is less than 1m"),
+        (["--service-account", "My_Account"], "--service-account: My_Account: such a name"),
+        (["--pull-secret", "a b"], "--pull-secret: a b: such a name"),
+        (["--priority-class", "-x"], "--priority-class"),
+        (["--priority-class", "X"], "--priority-class: X: such a name"),
+        (["--node-selector", "a"], "--node-selector: a is not written as KEY=VALUE"),
+        (["--toleration", "a b"], "a b is not written as KEY[=VALUE][:EFFECT]"),
+        (["--toleration", ""], "is not written as KEY[=VALUE][:EFFECT]"),
+        (["--toleration", "a=b c"], "--toleration: a=b c: b c cannot be the value of a taint"),
+        (
+            ["--toleration", "a:NoWay"],
+            "an effect is one of NoSchedule, PreferNoSchedule, NoExecute",
+        ),
+        (["--role", ""], "'' is not a resource such as pods"),
+        (["--role", "pods,"], "'' is not a resource"),
+        (["--role", "*"], "'*' is not a resource"),
+        (["--role", "pod"], "pod is no resource that Kubernetes has of itself"),
+        (["--role", "pod"], "Did you mean pods?"),
+        (["--role", "certificates"], "write its group too, as in certificates.cert-manager.io"),
+        (["--role", "pods,nodes"], "--role: nodes are in no namespace: --cluster-role nodes"),
+        (["--server", "v4"], "--server: invalid choice: 'v4'"),
+        (["--once"], "--once: not allowed with"),
+        (["--intervall", "5m"], "there is no option --intervall. Did you mean --interval?"),
     ],
 )
 def test_what_a_cluster_would_refuse(
     common: list[str], words: list[str | bytes], sentence: str
 ) -> None:
     result = manifest(*common, "--interval", "5m", *words)
-    assert result.returncode == 1
+    assert result.returncode == 64
     assert sentence in result.stderr and result.stderr.count("\n") == 1
+    assert result.stderr.lower().endswith(" see khshim manifest --help\n")
     assert result.stdout == ""
 
 
 @pytest.mark.parametrize(
     "words",
     [
-        ["--image", "khshim"],
         ["--image", "Registry.example:5000/a_b/c--d/e.f__g:V1.0_x"],
         ["--image", f"[fd00::1]:5000/khshim:1@sha256:{'0a' * 32}"],
         ["--label", f"{'a.' * 100}b/{'x' * 63}={'y' * 63}", "--label", "A_b.c="],
         ["--annotation", "Example.org/a=any: text\n $(x) \x85"],
         ["--secret-env", "A=a.b-c/_.k"],
         ["--env", "SHIM_CA_FILE=/in/the/pod", "--env", "SHIM_TIMEOUT=10s"],
+        ["--timeout", "21s"],
+        ["--timeout", "51s", "--server", "v2"],
+        ["--timeout", "3s", "--env", "SHIM_GRACE_PERIOD=0", "--env", "SHIM_REPORT_RESERVE=1"],
+        ["--memory", "32Mi", "--cpu", "1m"],
+        ["--memory", "1e9", "--cpu", ".5"],
+        ["--memory", "33554432", "--cpu", "2."],
     ],
 )
 def test_what_can_be_a_check(common: list[str], words: list[str]) -> None:
-    result = manifest(*common, "--interval", "5m", *words)
+    result = manifest(*common, "--interval", "5m", "--image", IMAGE, *words)
     assert (result.returncode, result.stderr) == (0, "")
     validate(load(result.stdout)[1])
+
+
+POD_OPTIONS: list[tuple[list[str], dict[str, object]]] = [
+    (["--service-account", "a.b"], {"serviceAccountName": "a.b", "automountServiceAccountToken": True}),
+    (["--role", "pods"], {"serviceAccountName": "my-check", "automountServiceAccountToken": True}),
+    (
+        ["--pull-secret", "a", "--pull-secret", "b.c"],
+        {"imagePullSecrets": [{"name": "a"}, {"name": "b.c"}]},
+    ),
+    (
+        ["--node-selector", "kubernetes.io/os=linux", "--node-selector", "gpu="],
+        {"nodeSelector": {"kubernetes.io/os": "linux", "gpu": ""}},
+    ),
+    (
+        [
+            "--toleration=a", "--toleration=b=c", "--toleration=d:NoExecute",
+            "--toleration=e.f/g=:NoSchedule",
+        ],
+        {
+            "tolerations": [
+                {"key": "a", "operator": "Exists"},
+                {"key": "b", "operator": "Equal", "value": "c"},
+                {"key": "d", "operator": "Exists", "effect": "NoExecute"},
+                {"key": "e.f/g", "operator": "Equal", "value": "", "effect": "NoSchedule"},
+            ]
+        },
+    ),
+    (["--priority-class", "high"], {"priorityClassName": "high"}),
+]  # fmt: skip
+CONTAINER_OPTIONS: list[tuple[list[str], dict[str, object]]] = [
+    (
+        ["--memory", "128Mi"],
+        {
+            "resources": {
+                "requests": {"cpu": "10m", "memory": "128Mi"},
+                "limits": {"memory": "128Mi"},
+            }
+        },
+    ),
+    (
+        ["--cpu", "0.5"],
+        {"resources": {"requests": {"cpu": "0.5", "memory": "32Mi"}, "limits": {"memory": "80Mi"}}},
+    ),
+    (
+        ["--env-from", "secret/a.b", "--env-from", "configmap/c"],
+        {"envFrom": [{"secretRef": {"name": "a.b"}}, {"configMapRef": {"name": "c"}}]},
+    ),
+]
+
+
+@pytest.mark.parametrize("server", ["v2", "v3"])
+@pytest.mark.parametrize(("words", "expected"), POD_OPTIONS)
+def test_what_a_pod_is_given(
+    common: list[str], server: str, words: list[str], expected: dict[str, object]
+) -> None:
+    result = manifest(*common, "--interval=5m", f"--server={server}", *words)
+    assert result.returncode == 0, result.stderr
+    check = load(result.stdout)[-1]
+    validate(check)
+    pod = pod_spec(check)
+    assert {name: pod[name] for name in expected} == expected
+    assert_restricted(pod, has_token="serviceAccountName" in expected)
+
+
+@pytest.mark.parametrize("server", ["v2", "v3"])
+@pytest.mark.parametrize(("words", "expected"), CONTAINER_OPTIONS)
+def test_what_a_container_is_given(
+    common: list[str], server: str, words: list[str], expected: dict[str, object]
+) -> None:
+    result = manifest(*common, "--interval=5m", f"--server={server}", *words)
+    assert result.returncode == 0, result.stderr
+    check = load(result.stdout)[-1]
+    validate(check)
+    [container] = pod_spec(check)["containers"]
+    assert {name: container[name] for name in expected} == expected
+
+
+def test_files_are_beside_the_script(common: list[str], tmp_path: Path) -> None:
+    """As in `. ./lib.sh` and in `. "$(dirname "$0")/lib.sh"`."""
+    (tmp_path / "lib.sh").write_text("greet() { echo hello; }\n")
+    (tmp_path / "empty.txt").write_text("")
+    (tmp_path / "dos.ini").write_bytes(b"[a]\r\nb=c\r\n")
+    names = ["lib.sh", "empty.txt", "dos.ini"]
+    words = [f"--file={tmp_path / name}" for name in names]
+    config_map, check = load(manifest(*common, "--interval", "5m", *words).stdout)
+    assert config_map["data"] == {
+        name: (tmp_path / name).read_bytes().decode() for name in ["check.sh", *names]
+    }
+    [container] = pod_spec(check)["containers"]
+    assert container["workingDir"] == "/checks"
+
+
+def test_files_that_are_too_large_together(common: list[str], tmp_path: Path) -> None:
+    words = []
+    for name in ("a", "b"):
+        (tmp_path / name).write_text("x" * 600_000)
+        words.append(f"--file={tmp_path / name}")
+    result = manifest(*common, "--interval", "5m", *words)
+    assert result.returncode == 1
+    assert "the script and its files are together larger than the 1 MiB" in result.stderr
+
+
+def rules(*groups: tuple[str, list[str]]) -> list[dict[str, list[str]]]:
+    verbs = ["get", "list", "watch"]
+    return [{"apiGroups": [group], "resources": names, "verbs": verbs} for group, names in groups]
+
+
+RBAC = "rbac.authorization.k8s.io"
+
+
+@pytest.mark.timeout(300)
+def test_a_role_is_the_least_that_is_needed(common: list[str], go: GoParsers) -> None:
+    result = manifest(
+        *common, "--interval=5m", "--namespace=shop", "--role=pods,deployments,pods/log",
+        "--role=certificates.cert-manager.io,pods", "--cluster-role=nodes,nodes.metrics.k8s.io",
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    documents = go.read(result.stdout)
+    assert documents == load(result.stdout)
+    _, account, role, binding, cluster_role, cluster_binding, check = documents
+    metadata = {"name": "my-check", "namespace": "shop"}
+    subject = {"kind": "ServiceAccount", **metadata}
+    assert account == {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata}
+    assert role == {
+        "apiVersion": f"{RBAC}/v1",
+        "kind": "Role",
+        "metadata": metadata,
+        "rules": rules(
+            ("", ["pods", "pods/log"]),
+            ("apps", ["deployments"]),
+            ("cert-manager.io", ["certificates"]),
+        ),
+    }
+    assert binding == {
+        "apiVersion": f"{RBAC}/v1",
+        "kind": "RoleBinding",
+        "metadata": metadata,
+        "roleRef": {"apiGroup": RBAC, "kind": "Role", "name": "my-check"},
+        "subjects": [subject],
+    }
+    # In no namespace, so that its name has to tell it from another namespace's.
+    assert cluster_role == {
+        "apiVersion": f"{RBAC}/v1",
+        "kind": "ClusterRole",
+        "metadata": {"name": "khshim:shop:my-check"},
+        "rules": rules(("", ["nodes"]), ("metrics.k8s.io", ["nodes"])),
+    }
+    assert cluster_binding == {
+        "apiVersion": f"{RBAC}/v1",
+        "kind": "ClusterRoleBinding",
+        "metadata": {"name": "khshim:shop:my-check"},
+        "roleRef": {"apiGroup": RBAC, "kind": "ClusterRole", "name": "khshim:shop:my-check"},
+        "subjects": [subject],
+    }
+    assert pod_spec(check)["serviceAccountName"] == "my-check"
+
+
+def test_a_role_for_a_service_account_that_is_there(common: list[str]) -> None:
+    words = ["--interval=5m", "--service-account=theirs", "--role=pods"]
+    documents = load(manifest(*common, *words).stdout)
+    kinds = ["ConfigMap", "Role", "RoleBinding", "HealthCheck"]
+    assert [document["kind"] for document in documents] == kinds
+    # Without a namespace here it is the binding's own.
+    assert documents[2]["subjects"] == [{"kind": "ServiceAccount", "name": "theirs"}]
+    assert pod_spec(documents[3])["serviceAccountName"] == "theirs"
+
+
+@pytest.mark.parametrize(
+    ("image", "is_noted"),
+    [
+        ("khshim", True),
+        ("khshim:1.0", True),
+        ("localhost/khshim:1", True),
+        ("localhost:5000/khshim:1", False),
+        ("team/khshim:1", False),
+        ("registry.example/khshim:1", False),
+    ],
+)
+def test_an_image_that_no_registry_has(common: list[str], image: str, is_noted: bool) -> None:
+    result = manifest(*common, "--interval", "5m", "--image", image)
+    assert result.returncode == 0
+    assert (f"note that the image {image} is in no registry" in result.stderr) == is_noted
+    assert (f"kind load docker-image {image}" in result.stderr) == is_noted
+
+
+def test_the_defaults_image_is_in_no_registry(common: list[str]) -> None:
+    result = manifest(*common, "--interval", "5m")
+    assert result.stderr.count("\n") == 1 and "is in no registry" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -224,14 +482,9 @@ def test_what_kubectl_apply_cannot_keep(script: Write, go: GoParsers, character:
 
     def tell(count: int) -> tuple[int, bool]:
         words = [
-            script("x" + character * count),
-            "--name",
-            "x",
-            "--interval",
-            "5m",
-            "--timeout",
-            "1m",
-        ]
+            script("x" + character * count), "--name=x", "--interval=5m", "--timeout=1m",
+            f"--image={IMAGE}",
+        ]  # fmt: skip
         result = manifest(*words)
         assert result.returncode == 0
         assert result.stderr == "" or "`kubectl apply --server-side`" in result.stderr
@@ -249,7 +502,7 @@ def test_what_kubectl_apply_cannot_keep(script: Write, go: GoParsers, character:
 
 def test_the_text_is_utf_8_in_any_locale(common: list[str]) -> None:
     environ = {**os.environ, "PYTHONIOENCODING": "latin-1"}
-    command = [*KHSHIM, "manifest", *common, "--interval", "5m", "ü€"]
+    command = [*KHSHIM, "manifest", *common, "--interval", "5m", "--", "ü€"]
     result = subprocess.run(command, env=environ, capture_output=True, check=True)
     assert load(result.stdout.decode())[0]["data"] == {"check.sh": SCRIPT}
 
@@ -281,14 +534,67 @@ def test_what_cannot_be_in_a_config_map(
 def test_a_missing_script() -> None:
     result = manifest("/no/such.sh", "--name", "x", "--interval", "5m", "--timeout", "1m")
     assert (result.returncode, result.stderr.count("\n")) == (1, 1)
-    assert "/no/such.sh cannot be read: No such file or directory" in result.stderr
+    assert "There is no script /no/such.sh: the folder /no does not exist" in result.stderr
+
+
+@pytest.mark.parametrize("words", [[], ["--", "x"], ["--interval", "5m"], ["--frob"]])
+def test_wrong_usage(words: list[str]) -> None:
+    assert manifest(*words).returncode == 64
 
 
 @pytest.mark.parametrize(
-    "words", [[], ["a.sh"], ["a.sh", "--name", "x", "--timeout", "1m"], ["--frob"]]
+    ("words", "missing"), [(["--timeout=1m"], "interval"), (["--interval=5m"], "timeout")]
 )
-def test_wrong_usage(words: list[str]) -> None:
-    assert manifest(*words).returncode == 64
+def test_what_has_to_be_said(script: Write, words: list[str], missing: str) -> None:
+    result = manifest(script(SCRIPT), *words)
+    assert result.returncode == 1
+    assert f"check.sh: --{missing}" in result.stderr
+    assert f"in a line '# khshim: {missing}=…'" in result.stderr
+
+
+def test_help_tells_of_every_option() -> None:
+    result = manifest("--help")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert max(map(len, result.stdout.split("\n"))) <= 90
+    for option in parser().options():
+        assert f" {option} " in result.stdout or f" {option}\n" in result.stdout
+
+
+def test_a_bundled_script_by_its_name(tmp_path: Path) -> None:
+    command = [*KHSHIM, "manifest", "disk_space.sh", "--interval=5m", "--timeout=1m"]
+    environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+    result = subprocess.run(
+        command, cwd=tmp_path, env=environ, capture_output=True, text=True, check=True
+    )
+    config_map, check = load(result.stdout)
+    assert config_map["data"] == {"disk_space.sh": (ROOT / "scripts/disk_space.sh").read_text()}
+    assert check["metadata"]["name"] == "disk-space"
+
+
+def test_a_script_on_stdin() -> None:
+    command = [*KHSHIM, "manifest", "-", "--name=my-check", "--interval=5m"]
+    text = "#!/bin/sh\n# khshim: timeout=2m\n"
+    result = subprocess.run(command, input=text, capture_output=True, text=True, check=True)
+    config_map, check = load(result.stdout)
+    assert config_map["data"] == {"my-check": text}
+    assert check["spec"]["timeout"] == "2m"
+    assert pod_spec(check)["containers"][0]["args"] == ["/checks/my-check"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "sentence"),
+    [
+        ("", ["--name=x"], "stdin is empty"),
+        ("# khshim: x=y\n", ["--name=x"], "stdin, line 1: there is no x to be said of a check"),
+        ("echo\n", [], "stdin: a script from there has no name: --name is missing"),
+        ("echo\r\n", ["--name=x"], "stdin has Windows line endings"),
+    ],
+)
+def test_stdin_that_is_no_script(text: str, words: list[str], sentence: str) -> None:
+    command = [*KHSHIM, "manifest", "-", "--interval=5m", "--timeout=1m", *words]
+    result = subprocess.run(command, input=text.encode(), capture_output=True, check=False)
+    assert result.returncode == 1
+    assert sentence in result.stderr.decode()
 
 
 @pytest.mark.timeout(300)
@@ -298,7 +604,7 @@ def test_go_reads_what_was_asked_for(common: list[str], go: GoParsers) -> None:
         "--env", "A=y", "--env", "C=08", "--env", "E=1234e56", "--env", "y=", "--env", "_=2001-01-01",
         "--secret-env", "N=1e3/0o17", "--label", "y=n", "--label", "08=1e-3",
         "--annotation", "null=~", "--annotation", "on=- x: #",
-        "y", "1e3", "", " ", "12:30:45", "a: b",
+        "--", "y", "1e3", "", " ", "12:30:45", "a: b",
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     config_map, check = documents = go.read(result.stdout)
@@ -376,3 +682,12 @@ def test_the_kustomization_is_valid() -> None:
     assert env["SHIM_SCRIPT"] in [Path(file).name for file in generator["files"]]
     assert all((folder / file).is_file() for file in generator["files"])
     assert Settings({**GOOD, **env}).problems == []
+
+
+def test_kustomize_reads_the_example() -> None:
+    kubectl = shutil.which("kubectl")
+    if kubectl is None:
+        pytest.skip("kubectl is not installed")
+    command = [kubectl, "kustomize", str(ROOT / "examples" / "kustomize")]
+    built = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert [one["kind"] for one in load(built.stdout)] == ["ConfigMap", "HealthCheck"]

@@ -10,6 +10,8 @@ import pytest
 
 from tests.support.khshim import KHSHIM, base_environ
 
+pytestmark = pytest.mark.whole_run
+
 Write = Callable[..., str]
 COMMANDS = [
     (["--help"], 0),

@@ -12,6 +12,8 @@ import pytest
 from shim.commands import pod
 from tests.support.khshim import KHSHIM, Shim
 
+pytestmark = pytest.mark.whole_run
+
 Write = Callable[..., str]
 INSTALLED = [str(Path(sys.executable).parent / "khshim")]
 ISOLATED = [sys.executable, "-I", *INSTALLED]

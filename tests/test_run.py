@@ -363,51 +363,6 @@ def test_memory_stays_bounded(shim: Shim, python_script: Write) -> None:
     assert f" {1_000_000 - shown:,} lines are left out" in marker
 
 
-def test_a_bug_is_reported_and_nothing_is_left(shim: Shim, script: Write, tmp_path: Path) -> None:
-    # A library that breaks under khshim, put in its way by the site's own hook.
-    hook = tmp_path / "hook"
-    hook.mkdir()
-    (hook / "sitecustomize.py").write_text(
-        "import sys\n"
-        "if sys.argv and 'shim' in ' '.join(sys.orig_argv):\n"
-        "    import selectors\n"
-        "    class Broken(selectors.PollSelector):\n"
-        "        def select(self, timeout=None): raise RuntimeError('broken on purpose')\n"
-        "    selectors.PollSelector = Broken\n"
-    )
-    path = script("#!/bin/sh\nsetsid sleep 1000 &\necho $! > pid\nexec sleep 1000\n")
-    run = shim.run(path, cwd=tmp_path, env={"PYTHONPATH": str(hook)})
-    assert run.exit_status == 70
-    [error] = run.errors
-    assert "khshim itself failed" in error and "broken on purpose" in error
-    assert "Traceback" in run.event("bug")["traceback"]
-    wait_until_gone(run.event("script_started")["pid"])
-    assert not is_alive(int((tmp_path / "pid").read_text()))
-
-
-def test_a_module_beside_the_script_is_never_imported(
-    shim: Shim, script: Write, tmp_path: Path
-) -> None:
-    for name in ("urllib3", "pythonjsonlogger", "selectors", "logging"):
-        script("raise SystemExit('imported from the working directory')\n", f"{name}.py")
-    path = script("#!/bin/sh\necho $PYTHONPATH\n")
-    run = shim.run(path, cwd=tmp_path)
-    assert run.ok
-    run_again = shim.start(path, env={"PYTHONPATH": str(tmp_path)}, cwd="/")
-    stdout, stderr = run_again.communicate()
-    assert b"imported from" not in stderr
-    assert stdout.decode().strip() == str(tmp_path)  # the script still gets it
-
-
-@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
-def test_closed_standard_descriptors(shim: Shim, script: Write, closed: str) -> None:
-    path = script("#!/bin/sh\necho out; echo err >&2; exit 1\n")
-    command = f'exec "{sys.executable}" -m shim "{path}" {closed}'
-    status = subprocess.run(["/bin/sh", "-c", command], env=shim.environ, check=False).returncode
-    assert status == 0
-    assert shim.receiver.stored == (False, ["err"])
-
-
 def test_a_reader_that_went_away_does_not_stop_the_report(shim: Shim, script: Write) -> None:
     reader, writer = os.pipe()
     os.close(reader)

@@ -31,6 +31,8 @@ from tests.support.servers import (
     web_server,
 )
 
+pytestmark = pytest.mark.whole_run
+
 SCRIPTS = Path(__file__).parent.parent / "scripts"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import graphlib
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -95,3 +96,34 @@ def test_folders_do_not_import_each_other_in_circles() -> None:
             needed |= {_folder(name) for name in _imports(path)} - {folder, ""}
     order = list(graphlib.TopologicalSorter(graph).static_order())  # raises CycleError
     assert order.index("delivery") < order.index("commands")
+
+
+def test_the_fast_half_imports_nothing_slow() -> None:
+    """What must be loaded before the script starts stays small."""
+    code = "import shim.signals, shim.start, sys; print(*sys.modules)"
+    modules = subprocess.run(
+        [
+            sys.executable,
+            "-I",
+            "-S",
+            "-c",
+            f"import sys; sys.path.append({os.getcwd()!r}); {code}",
+        ],
+        capture_output=True,
+        check=True,
+        text=True,
+    ).stdout.split()
+    slow = {
+        "urllib3",
+        "logging",
+        "pythonjsonlogger",
+        "json",
+        "re",
+        "typing",
+        "selectors",
+        "subprocess",
+        "threading",
+        "argparse",
+        "socket",
+    }
+    assert not slow.intersection(modules)

@@ -7,7 +7,6 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +16,7 @@ import pytest
 from shim import signals
 from shim.signals import FORWARDED
 from shim.supervise.loop import LAST_WORDS
-from tests.support.khshim import KHSHIM, Run, Shim
+from tests.support.khshim import Run, Shim
 from tests.support.processes import LISTENER, is_alive, lines, pid_1, wait_until_gone
 
 Write = Callable[..., str]
@@ -518,7 +517,7 @@ def test_what_was_there_before_the_script_is_left_alone(
     shim: Shim, script: Write, tmp_path: Path
 ) -> None:
     """A shell that started something before its `exec` made it khshim its parent."""
-    path = script("#!/bin/bash\n(setsid sleep 1000 > /dev/null 2>&1 &)\nexit 0\n")
+    path = script("#!/bin/bash\nsetsid sleep 1000 > /dev/null 2>&1 &\necho $!\nexit 0\n")
     earlier = f"sleep 1000 > /dev/null 2>&1 & echo $! > {tmp_path}/pid"
     run = shim.run(path, prefix=["sh", "-c", f'{earlier}; exec "$@"', "sh"])
     pid = int((tmp_path / "pid").read_text())
@@ -526,7 +525,8 @@ def test_what_was_there_before_the_script_is_left_alone(
         assert run.ok
         assert is_alive(pid)
     finally:
-        os.kill(pid, signal.SIGKILL)
+        for left in (pid, int(run.stdout)):  # as the limits say, nor is what escaped ended here
+            os.kill(left, signal.SIGKILL)
 
 
 def test_without_being_pid_1_orphans_are_reaped_while_the_script_runs(
@@ -569,39 +569,3 @@ def test_a_process_that_sigkill_does_not_end_is_reported(shim: Shim, script: Wri
         pid = run.event("script_started")["pid"]
         wait_until_gone(pid)
         os.rmdir(group)
-
-
-def test_the_fast_half_imports_nothing_slow() -> None:
-    """What must be loaded before the script starts stays small."""
-    code = "import shim.signals, shim.start, sys; print(*sys.modules)"
-    modules = subprocess.run(
-        [
-            sys.executable,
-            "-I",
-            "-S",
-            "-c",
-            f"import sys; sys.path.append({os.getcwd()!r}); {code}",
-        ],
-        capture_output=True,
-        check=True,
-        text=True,
-    ).stdout.split()
-    slow = {
-        "urllib3",
-        "logging",
-        "pythonjsonlogger",
-        "json",
-        "re",
-        "typing",
-        "selectors",
-        "subprocess",
-        "threading",
-        "argparse",
-        "socket",
-    }
-    assert not slow.intersection(modules)
-
-
-def test_the_module_runs_as_a_command() -> None:
-    version = subprocess.run([*KHSHIM, "--version"], capture_output=True, text=True, check=True)
-    assert version.stdout.startswith("khshim ")

@@ -27,7 +27,7 @@ ODD = """
     "a\n---\nb", "a\n...\n", "\n---\n", "\0", "\a", "\x1b[0m", "\x7f", "\x80", "\x85", "\xa0",
     "\u2028", "\u2029", "\ufeff", "\ufffe", "\uffff", "a\x85b\n", "a\u2028b\n", "a\r\nb\r\n",
     "a\rb", "\ufeffa\n", "ü", "ümlaut\nz\n", "\U0001f600", "a\U0001f600\nb\n", "x" * 200,
-    "x y " * 500, "x" * 2000 + "\n", "#!/bin/sh\n\techo tab\t; echo 'blank at the end' \n\n  x\n",
+    "x y " * 200, "x" * 2000 + "\n", "#!/bin/sh\n\techo tab\t; echo 'blank at the end' \n\n  x\n",
 ]  # fmt: skip
 
 
@@ -41,7 +41,30 @@ def assert_all_read(documents: list[Any], go: GoParsers) -> None:
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("text", ODD)
 def test_odd_strings(go: GoParsers, text: str) -> None:
-    assert_all_read([{"value": text}, {"list": [text, {text: text}]}, {text: {text: "x"}}], go)
+    key = text[:999]
+    assert_all_read([{"value": text}, {"list": [text, {key: text}]}, {key: {key: "x"}}], go)
+
+
+@pytest.mark.timeout(300)
+def test_odd_shapes(go: GoParsers) -> None:
+    block = "a\n\n  b\n\n"
+    shapes = [
+        {},
+        [],
+        {"a": {}},
+        [[]],
+        [["a", ["b"]], [{"c": ["d"]}]],
+        [block, {"a": block, "b": "c"}],
+    ]
+    assert_all_read([{"a": shape, "b": [shape, shape]} for shape in shapes], go)
+    assert_all_read([{"a": True, "b": [False, 0, 65532, -1], "c": block}], go)
+
+
+@pytest.mark.timeout(300)
+def test_texts_one_behind_the_other_are_one_stream(go: GoParsers) -> None:
+    documents: list[list[Any]] = [[{"a": "1"}, {"b": "x\n"}], [{"c": "x\n\n"}], [{"d": {}}]]
+    text = "".join(map(to_yaml, documents))
+    assert go.read(text) == list(yaml.safe_load_all(text)) == sum(documents, [])
 
 
 TEXTS = st.one_of(
@@ -55,7 +78,11 @@ TEXTS = st.one_of(
 @pytest.mark.timeout(300)
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
-    st.lists(st.dictionaries(TEXTS, TEXTS | st.lists(TEXTS), min_size=1), min_size=1, max_size=3)
+    st.lists(
+        st.dictionaries(TEXTS.map(lambda text: text[:999]), TEXTS | st.lists(TEXTS), min_size=1),
+        min_size=1,
+        max_size=3,
+    )
 )
 @example([{"a": "a\x85b\n", "b": "\x85"}])
 def test_any_string(go: GoParsers, documents: list[Any]) -> None:

@@ -1,122 +1,74 @@
-"""What `khshim manifest` is asked for, and whether it can be a check."""
+"""What `khshim manifest` is asked for, and whether its parts fit together."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import shim
 from shim import durations
+from shim.budget import Budget
 from shim.commands import kubernetes
-from shim.kuberhealthy import REPORT_RESERVE, Server
-from shim.settings import SETTINGS
-
-GRACE_PERIOD = 5.0
-
-
-class ManifestError(Exception):
-    """What was asked for cannot be a check; the message is a sentence that says why."""
+from shim.commands.option_values import Variable
+from shim.commands.rbac import ApiResource
+from shim.commands.sources import File, ManifestError
+from shim.kuberhealthy import PATHS, Server
+from shim.settings import Settings
 
 
 class Check(NamedTuple):
-    """What is asked for; durations as Go writes them, `interval` "" for one run."""
+    """One check. Each value by itself is one that a cluster takes (shim.commands.option_values).
 
-    script: str
-    args: list[str]
+    `interval` is "" for one run; durations are written as Go reads them. None and empty
+    stand for what is not asked for.
+    """
+
+    script: File
     name: str
     interval: str
     timeout: str
+    args: Sequence[str] = ()
+    files: Sequence[File] = ()
     server: Server = Server.V3
     image: str = f"khshim:{shim.__version__}"
     namespace: str | None = None
-    env: Sequence[tuple[str, str]] = ()
-    secret_env: Sequence[tuple[str, str, str]] = ()
     labels: Sequence[tuple[str, str]] = ()
     annotations: Sequence[tuple[str, str]] = ()
+    env: Sequence[Variable] = ()
+    env_from: Sequence[tuple[str, str]] = ()
+    memory: str | None = None
+    cpu: str = "10m"
+    pull_secrets: Sequence[str] = ()
+    node_selector: Sequence[tuple[str, str]] = ()
+    tolerations: Sequence[Mapping[str, str]] = ()
+    priority_class: str | None = None
+    service_account: str | None = None
+    role: Sequence[ApiResource] = ()
+    cluster_role: Sequence[ApiResource] = ()
 
     @property
-    def file_name(self) -> str:
-        """The script's name in the ConfigMap."""
-        return os.path.basename(self.script)
+    def plain_env(self) -> dict[str, str]:
+        """The variables whose values are known here."""
+        return {name: value for name, value in self.env if isinstance(value, str)}
+
+    @property
+    def account(self) -> str | None:
+        """The service account of the pod, None for the namespace's own."""
+        return self.service_account or (self.name if self.role or self.cluster_role else None)
 
 
 def validate(check: Check) -> None:
     """Raise ManifestError where a cluster would refuse the check, or run it otherwise."""
-    for option, name in (("--name", check.name), ("--namespace", check.namespace)):
-        if name is not None and not kubernetes.is_label(name):
-            raise ManifestError(
-                f"{option} {name}: Kubernetes wants at most 63 lower-case letters, digits and dashes,"
-                " with a letter or digit at both ends"
-            )
-    if not kubernetes.is_image(check.image):
-        raise ManifestError(
-            f"--image '{check.image}': an image's name is written like registry.example/khshim:1.2"
-        )
-    if not kubernetes.is_config_key(check.file_name):
-        raise ManifestError(
-            f"{check.file_name}: in a ConfigMap a file's name is made of letters, digits, '-', '_'"
-            " and '.'"
-        )
-    _validate_variables(check)
-    _validate_labels(check)
-    _validate_durations(check)
-    try:
-        "".join([*check.args, *(value for _, value in [*check.env, *check.annotations])]).encode()
-    except UnicodeEncodeError:
-        raise ManifestError(
-            "an argument, a variable or an annotation is not UTF-8, as all in a manifest is"
-        ) from None
-
-
-def _validate_variables(check: Check) -> None:
-    settings = {setting.name: setting for setting in SETTINGS}
-    names = [pair[0] for pair in check.env] + [triple[0] for triple in check.secret_env]
-    for name in names:
-        if not kubernetes.is_variable(name):
-            raise ManifestError(f"{name} is not a name for an environment variable")
-        if name == "SHIM_CHECK_NAME":
-            raise ManifestError("SHIM_CHECK_NAME is set to what --name says: leave it out")
-        if name in settings and name.startswith("KH_"):
-            raise ManifestError(f"{name} is set by Kuberhealthy for each run: leave it out")
-    _refuse_twins("the variable", names)
-    for name, value in check.env:
-        # A file that a setting names is in the pod and not here.
-        if value and name in settings and not name.endswith("_FILE"):
-            problem = settings[name].problem(value)
-            if problem is not None:
-                raise ManifestError(problem)
-    for name, secret, key in check.secret_env:
-        if not kubernetes.is_subdomain(secret):
-            raise ManifestError(
-                f"--secret-env {name}={secret}/{key}: a secret's name is made of lower-case letters,"
-                " digits, '-' and '.', with a letter or digit at both ends"
-            )
-        if not kubernetes.is_config_key(key):
-            raise ManifestError(
-                f"--secret-env {name}={secret}/{key}: a secret's key is made of letters, digits, '-',"
-                " '_' and '.'"
-            )
-
-
-def _validate_labels(check: Check) -> None:
-    key_rule = (
-        "a key is at most 63 letters, digits, '-', '_' and '.', with a letter or digit at both"
-        " ends; a domain and a slash may come before it"
-    )
-    for key, value in check.labels:
-        if not kubernetes.is_label_key(key):
-            raise ManifestError(f"--label {key}={value}: {key_rule}")
-        if not kubernetes.is_label_value(value):
-            raise ManifestError(
-                f"--label {key}={value}: a value is at most 63 letters, digits, '-', '_' and '.', with"
-                " a letter or digit at both ends; an --annotation can be any text"
-            )
-    for key, value in check.annotations:
-        if not kubernetes.is_annotation_key(key):
-            raise ManifestError(f"--annotation {key}={value}: {key_rule}")
+    _refuse_twins("the variable", [name for name, _ in check.env])
     _refuse_twins("--label", [key for key, _ in check.labels])
     _refuse_twins("--annotation", [key for key, _ in check.annotations])
+    _refuse_twins("--node-selector", [key for key, _ in check.node_selector])
+    _validate_files([check.script, *check.files])
+    _validate_durations(check)
+    if check.cluster_role and check.namespace is None:
+        raise ManifestError(
+            "--cluster-role needs --namespace: its binding names the namespace of the service account"
+        )
 
 
 def _refuse_twins(what: str, names: Sequence[str]) -> None:
@@ -125,26 +77,36 @@ def _refuse_twins(what: str, names: Sequence[str]) -> None:
             raise ManifestError(f"{what} {name} is given twice")
 
 
-def _validate_durations(check: Check) -> None:
-    timeout = _duration("--timeout", check.timeout)
-    least = 3 * (REPORT_RESERVE[check.server] + GRACE_PERIOD)
-    if timeout < least:
+def _validate_files(files: Sequence[File]) -> None:
+    for file in files:
+        if not kubernetes.is_config_key(file.name):
+            raise ManifestError(
+                f"{file.name}: in a ConfigMap a file's name is made of letters, digits, '-', '_'"
+                " and '.'"
+            )
+    _refuse_twins("a file named", [file.name for file in files])
+    if sum(len(file.text.encode()) for file in files) > kubernetes.CONFIG_MAP_LIMIT:
         raise ManifestError(
-            f"--timeout {check.timeout} leaves no room: on {check.server.value} khshim keeps"
-            f" {REPORT_RESERVE[check.server]:g}s for the report and {GRACE_PERIOD:g}s for the script"
-            f" to end, so it should be {least:g}s or more"
+            "the script and its files are together larger than the 1 MiB of a ConfigMap: put them"
+            " into an image"
         )
-    if check.interval and _duration("--interval", check.interval) < timeout:
+
+
+def _validate_durations(check: Check) -> None:
+    timeout = durations.parse_go(check.timeout)
+    # A reserve that is not set depends on the server, which khshim tells by its URL.
+    url = f"http://kuberhealthy{PATHS[check.server]}"
+    settings = Settings({"KH_REPORTING_URL": url, **check.plain_env})
+    grace_period, reserve = settings.grace_period, settings.report_reserve
+    least = (grace_period + reserve) / Budget.SHARE
+    if timeout < least or timeout == 0:
+        raise ManifestError(
+            f"--timeout {check.timeout} is too short: {grace_period:g}s for the script to end"
+            f" (SHIM_GRACE_PERIOD) and {reserve:g}s for the report on {check.server.value}"
+            f" (SHIM_REPORT_RESERVE) are {grace_period + reserve:g}s, and where that is more than a"
+            f" third of the time khshim has to shorten both: it should be {least:g}s or more"
+        )
+    if check.interval and durations.parse_go(check.interval) < timeout:
         raise ManifestError(
             f"--interval {check.interval} is shorter than --timeout {check.timeout}: runs would overlap"
         )
-
-
-def _duration(option: str, text: str) -> float:
-    try:
-        return durations.parse_go(text)
-    except ValueError:
-        raise ManifestError(
-            f"{option} {text} is not a duration to Go, and one of those in the cluster can make"
-            " Kuberhealthy refuse every report; write 30s, 5m or 1h30m"
-        ) from None

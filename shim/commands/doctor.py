@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import time
@@ -33,19 +34,48 @@ WHERE_IT_IS_SET = "look for it in Kuberhealthy's own settings, the pod's spec an
 
 
 class Finding(NamedTuple):
-    """One thing looked at. `advice` is "" where it is right."""
+    """One thing looked at. `advice` is None where it is right."""
 
     what: str
     found: str
-    advice: str = ""
+    advice: str | None = None
+
+
+DESCRIPTION = """\
+Look at what usually goes wrong in a pod of a check, without sending a report:
+the settings, the script and its interpreter, the time, the server, the clock."""
+EPILOG = """\
+Examples:
+  kubectl exec POD -- khshim doctor
+  khshim doctor ./my_check.sh
+
+Exit status: 0 if all is right, 1 if something is not.
+"""
+
+
+def parser() -> Parser:
+    """Return the parser of the command line."""
+    parser = Parser(
+        "khshim doctor",
+        usage="khshim doctor [--json] [SCRIPT [ARG...]]",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--json", action="store_true", help="write one JSON list of the findings")
+    parser.add_argument(
+        "command",
+        nargs="*",
+        metavar="SCRIPT",
+        help="the script and its arguments (default: what the pod was started with)",
+    )
+    return parser
 
 
 def main(words: Sequence[str]) -> int:
     """Look at this pod; return 0 if all is right, 1 if something is not."""
-    parser = Parser("khshim doctor", add_help=False, allow_abbrev=False)
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("command", nargs="*")
-    options = parser.parse_args(words)
+    options = parser().parse_args(words)
     findings = list(examine(os.environ, options.command or pod.command()))
     if options.json:
         shown = [{"ok": not finding.advice, **finding._asdict()} for finding in findings]

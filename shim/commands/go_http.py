@@ -91,7 +91,7 @@ class _Handler(BaseHTTPRequestHandler):
         words = self.requestline.split()
         if len(words) != 3 or not (words[1].startswith("/") or "://" in words[1]):
             raise _Framing(400)
-        # Of a header that is there twice Go reads the first one.
+        # Go reads the first one where a header is there twice.
         pairs = reversed(self.headers.items())
         headers = {name.lower(): value.strip() for name, value in pairs}
         return Message(words[0], words[1], headers, self._body())
@@ -145,4 +145,4 @@ class _Handler(BaseHTTPRequestHandler):
         return b"".join(pieces)
 
     def log_message(self, format: str, *args: object) -> None:
-        """Stay silent: what arrives is shown by whoever asked for it."""
+        """Stay silent: the caller shows what arrived."""

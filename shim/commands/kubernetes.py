@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from fractions import Fraction
 from typing import Any
 
 # etcd's limit for one object, and so for the data of a ConfigMap (MaxSecretSize).
@@ -24,6 +25,13 @@ _IMAGE = re.compile(
     r"(?::\w[-.\w]{0,127})?(?:@[A-Za-z][-+._A-Za-z0-9]*:[0-9a-fA-F]{32,})?",
     re.ASCII,
 )
+
+# The grammar of a quantity (k8s.io/apimachinery/pkg/api/resource), signs and n, u left out.
+_QUANTITY = re.compile("([0-9]+(?:[.][0-9]*)?|[.][0-9]+)([A-Za-z]*|[eE][-+]?[0-9]{1,2})")
+_UNITS = {
+    **{unit: Fraction(1000) ** power for power, unit in enumerate(("m", "", "k", *"MGTPE"), -1)},
+    **{f"{unit}i": Fraction(1024) ** power for power, unit in enumerate("KMGTPE", 1)},
+}
 
 
 def is_label(name: str) -> bool:
@@ -68,6 +76,29 @@ def is_label_value(value: str) -> bool:
 def is_image(name: str) -> bool:
     """Tell whether `name` can be an image's."""
     return _IMAGE.fullmatch(name) is not None
+
+
+def has_registry(image: str) -> bool:
+    """Tell whether nodes can look an image up in a registry by its name.
+
+    A name of one part is to them one of Docker Hub's own images, of which khshim is none,
+    and podman calls localhost what it has built itself.
+    """
+    host, slash, _ = image.partition("/")
+    return slash != "" and host != "localhost"
+
+
+def quantity(text: str) -> Fraction:
+    """Return what a quantity such as 100m, 0.5, 128Mi or 1e6 stands for; raises ValueError."""
+    match = _QUANTITY.fullmatch(text)
+    if match is None:
+        raise ValueError(text)
+    number, unit = match.groups()
+    if unit in _UNITS:
+        return Fraction(number) * _UNITS[unit]
+    if unit[1:].lstrip("-+").isdigit():
+        return Fraction(number) * Fraction(10) ** int(unit[1:])
+    raise ValueError(text)
 
 
 def literal(text: str) -> str:

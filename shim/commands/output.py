@@ -34,7 +34,7 @@ def put(text: str, status: int) -> int:
 
 
 def complain(text: str) -> None:
-    """Write `text` to stderr if that is possible: where it is not, nobody could be told."""
+    """Write `text` to stderr if that is possible: where it is not, the exit status is all that is left."""
     try:
         sys.stderr.write(text)
         sys.stderr.flush()

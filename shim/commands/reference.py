@@ -12,11 +12,19 @@ from shim.settings import SETTINGS, Setting
 
 WIDTH = 80
 INDENT = 6
+SUMMARY = "turns any script into a Kuberhealthy check"
+# Each command: how it is called, and what it does.
+COMMANDS = {
+    "run": ("khshim [run] [SCRIPT [ARG...]]", "run it, report exit status and stderr"),
+    "try": ("khshim try SCRIPT [ARG...]", "show what would be reported, no cluster"),
+    "manifest": ("khshim manifest SCRIPT...", "write the resources for kubectl apply"),
+    "doctor": ("khshim doctor", "look at what usually goes wrong in a pod"),
+}
 
 
 def settings_table() -> str:
     """Return the settings as a table in Markdown, khshim's own before Kuberhealthy's."""
-    rows = [(f"`{row.name}`", row.default_words, row.meaning) for row in _settings()]
+    rows = [(f"`{row.name}`", row.default_words, row.meaning) for row in settings()]
     return _table(("variable", "default", "meaning"), rows)
 
 
@@ -40,6 +48,30 @@ def exit_statuses_table() -> str:
     return _table(("status", "meaning"), rows)
 
 
+def overview() -> str:
+    """Return the help on all commands, which fits on one screen."""
+    names = [f"  {usage:35}{summary}" for usage, summary in COMMANDS.values()]
+    statuses = ", ".join(map(str, exit_status.MEANINGS))
+    return "\n".join(
+        [
+            f"khshim {SUMMARY}.",
+            "",
+            *names,
+            "  khshim COMMAND --help | --version",
+            "",
+            "`run` takes everything from the environment: SHIM_SCRIPT, the other SHIM_",
+            "settings, and what Kuberhealthy sets. SCRIPT and ARGs win over it.",
+            "",
+            "Example:",
+            "  khshim try --timeout 10s ./my_check.sh --verbose",
+            "",
+            f"Exit status of run: {statuses} (see khshim run --help).",
+            "Of try and doctor: 0 OK, 1 not OK. 64 for wrong usage of any.",
+            "",
+        ]
+    )
+
+
 def run_help() -> str:
     """Return the help of `khshim run`: every setting and exit status, for a terminal."""
     lines = [
@@ -50,8 +82,8 @@ def run_help() -> str:
         "",
         "Settings:",
     ]
-    for setting in _settings():
-        default = _plain(setting.default_words)
+    for setting in settings():
+        default = plain(setting.default_words)
         lines.append(f"  {setting.name}" + ("" if default == "–" else f"  [{default}]"))
         lines += _wrapped(setting.meaning)
     lines += ["", "Exit status:"]
@@ -60,7 +92,8 @@ def run_help() -> str:
     return "\n".join(lines)
 
 
-def _settings() -> list[Setting[Any]]:
+def settings() -> list[Setting[Any]]:
+    """Return all settings, khshim's own before Kuberhealthy's."""
     return sorted(SETTINGS, key=lambda setting: setting.name.startswith("KH_"))
 
 
@@ -71,11 +104,11 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def _wrapped(markdown: str) -> list[str]:
     indent = " " * INDENT
-    text = _plain(markdown)
+    text = plain(markdown)
     return textwrap.wrap(text, WIDTH, initial_indent=indent, subsequent_indent=indent)
 
 
-def _plain(markdown: str) -> str:
+def plain(markdown: str) -> str:
     """Return Markdown as plain text: links by their words, and no marks of code."""
     without_references = re.sub(r" \(\[[^]]*\]\(#[^)]*\)\)", "", markdown)
     return re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", without_references).replace("`", "")

@@ -1,12 +1,12 @@
-"""The resources that run a script as a Kuberhealthy check: a ConfigMap and the check."""
+"""The resources that run a script as a Kuberhealthy check: its rights, its ConfigMap, the check."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from shim import executable
-from shim.commands import kubernetes
-from shim.commands.check import Check, ManifestError, validate
+from shim.commands import kubernetes, rbac
+from shim.commands.check import Check
+from shim.commands.option_values import SecretKey, Variable
 from shim.kuberhealthy import Server
 
 MOUNT_PATH = "/checks"
@@ -16,26 +16,46 @@ ONCE_INTERVAL = "8760h"
 # For mktemp and the like on a read-only root; in memory, which counts as the container's.
 TEMPORARY_SIZE = "16Mi"
 # Measured in a container: 16 MiB for khshim with sh and curl. Besides /tmp the rest is the script's.
-RESOURCES = {
-    "requests": {"cpu": "10m", "memory": "32Mi"},
-    "limits": {"memory": "80Mi"},
-}
+MEMORY_REQUEST = "32Mi"
+MEMORY_LIMIT = "80Mi"
 
 Resource = dict[str, Any]
 
 
-def resources(check: Check) -> list[Resource]:
-    """Return the ConfigMap and the check; raises ManifestError."""
-    validate(check)
-    metadata: Resource = {"name": check.name}
-    if check.namespace:
-        metadata["namespace"] = check.namespace
-    config_map = {
+def config_map(check: Check) -> Resource:
+    """Return the ConfigMap with the script and its files."""
+    return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
-        "metadata": metadata,
-        "data": {check.file_name: _read(check.script)},
+        "metadata": _metadata(check),
+        "data": {file.name: file.text for file in (check.script, *check.files)},
     }
+
+
+def other_resources(check: Check) -> list[Resource]:
+    """Return what goes with the ConfigMap: service account and roles, then the check itself."""
+    found = []
+    metadata = _metadata(check)
+    if check.account is not None:
+        if check.service_account is None:
+            found.append(rbac.service_account(metadata))
+        if check.role:
+            found += rbac.role(metadata, check.account, check.role)
+        if check.cluster_role and check.namespace is not None:
+            found += rbac.cluster_role(
+                check.namespace, check.name, check.account, check.cluster_role
+            )
+    return [*found, _check(check)]
+
+
+def _metadata(check: Check) -> Resource:
+    metadata = {"name": check.name}
+    if check.namespace:
+        metadata["namespace"] = check.namespace
+    return metadata
+
+
+def _check(check: Check) -> Resource:
     spec: Resource = {"runInterval": check.interval, "timeout": check.timeout}
     if check.server is Server.V3:
         kind, api = "HealthCheck", "kuberhealthy.github.io/v2"
@@ -55,49 +75,47 @@ def resources(check: Check) -> list[Resource]:
         spec["extraAnnotations"] = dict(check.annotations)
     pod = _pod(check)
     spec["podSpec"] = {"spec": pod} if check.server is Server.V3 else pod
-    return [
-        config_map,
-        {"apiVersion": api, "kind": kind, "metadata": metadata, "spec": spec},
-    ]
-
-
-def _read(path: str) -> str:
-    """Return the script's text; raises ManifestError where it can be none of a ConfigMap."""
-    try:
-        with open(path, "rb") as file:
-            data = file.read(kubernetes.CONFIG_MAP_LIMIT + 1)
-        # A ConfigMap's files are not executable.
-        head = data[: executable.FIRST_LINE_LIMIT]
-        problem = executable.text_problem_of(head, path, is_executable=False)
-        if problem is not None:
-            raise ManifestError(f"{path} {problem.found}: {problem.advice}")
-        text = data.decode()
-    except OSError as error:
-        raise ManifestError(f"{path} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError:
-        text = "\0"
-    if len(data) > kubernetes.CONFIG_MAP_LIMIT:
-        raise ManifestError(f"{path} is larger than the 1 MiB of a ConfigMap: put it into an image")
-    if "\0" in text:
-        raise ManifestError(f"{path} is not text: put it into an image")
-    if not text.strip():
-        raise ManifestError(f"{path} is empty")
-    return text
+    return {"apiVersion": api, "kind": kind, "metadata": _metadata(check), "spec": spec}
 
 
 def _pod(check: Check) -> Resource:
-    variables = [("SHIM_CHECK_NAME", check.name), *check.env]
-    env: list[Resource] = [
-        {"name": name, "value": kubernetes.literal(value)} for name, value in variables
-    ]
-    for name, secret, key in check.secret_env:
-        env.append({"name": name, "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}})
+    pod: Resource = {
+        "restartPolicy": "Never",
+        # The script has the rights of its service account only where one was asked for.
+        "automountServiceAccountToken": check.account is not None,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [_container(check)],
+        "volumes": [
+            {"name": "checks", "configMap": {"name": check.name}},
+            {"name": "tmp", "emptyDir": {"medium": "Memory", "sizeLimit": TEMPORARY_SIZE}},
+        ],
+    }
+    if check.account is not None:
+        pod["serviceAccountName"] = check.account
+    if check.pull_secrets:
+        pod["imagePullSecrets"] = [{"name": name} for name in check.pull_secrets]
+    if check.node_selector:
+        pod["nodeSelector"] = dict(check.node_selector)
+    if check.tolerations:
+        pod["tolerations"] = [dict(toleration) for toleration in check.tolerations]
+    if check.priority_class is not None:
+        pod["priorityClassName"] = check.priority_class
+    return pod
+
+
+def _container(check: Check) -> Resource:
     container: Resource = {
         "name": "check",
         "image": check.image,
-        "args": [f"{MOUNT_PATH}/{check.file_name}", *map(kubernetes.literal, check.args)],
-        "env": env,
-        "resources": RESOURCES,
+        "args": [f"{MOUNT_PATH}/{check.script.name}", *map(kubernetes.literal, check.args)],
+        "env": [_variable(one) for one in (Variable("SHIM_CHECK_NAME", check.name), *check.env)],
+        "resources": {
+            "requests": {"cpu": check.cpu, "memory": check.memory or MEMORY_REQUEST},
+            "limits": {"memory": check.memory or MEMORY_LIMIT},
+        },
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "readOnlyRootFilesystem": True,
@@ -108,16 +126,15 @@ def _pod(check: Check) -> Resource:
             {"name": "tmp", "mountPath": "/tmp"},
         ],
     }
-    return {
-        "restartPolicy": "Never",
-        "automountServiceAccountToken": False,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
-        "containers": [container],
-        "volumes": [
-            {"name": "checks", "configMap": {"name": check.name}},
-            {"name": "tmp", "emptyDir": {"medium": "Memory", "sizeLimit": TEMPORARY_SIZE}},
-        ],
-    }
+    if check.files:
+        container["workingDir"] = MOUNT_PATH  # so that `. ./lib.sh` finds its file
+    if check.env_from:
+        container["envFrom"] = [{field: {"name": name}} for field, name in check.env_from]
+    return container
+
+
+def _variable(variable: Variable) -> Resource:
+    if isinstance(variable.value, SecretKey):
+        reference = {"name": variable.value.secret, "key": variable.value.key}
+        return {"name": variable.name, "valueFrom": {"secretKeyRef": reference}}
+    return {"name": variable.name, "value": kubernetes.literal(variable.value)}

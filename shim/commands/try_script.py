@@ -1,47 +1,111 @@
-"""`khshim try`: runs a script as in the cluster and shows a person what came of it."""
+"""`khshim try`: runs scripts as in the cluster and shows a person what came of it."""
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import os
-import signal
-import subprocess
-import sys
-import threading
-import time
+import shlex
 from collections.abc import Sequence
 
-import shim
-from shim import durations, signals
+from shim import durations
+from shim.commands import own_lines
 from shim.commands.arguments import Parser
-from shim.commands.fake_kuberhealthy import OVERWRITTEN_SECONDS, Receiver
 from shim.commands.output import complain, put
+from shim.commands.terminal import Screen, Style
+from shim.commands.trial import Runs, Trial
+from shim.commands.verdict import silence, verdict
+from shim.crash import DEPENDENCIES
 from shim.kuberhealthy import Server
 
 # Of what a run says only its end is kept, which tells why there is no report.
 KEPT_OUTPUT = 64 * 1024
-# Seconds for what is still in the pipe; a process that was left behind may hold it for ever.
-OUTPUT_DRAIN = 1.0
+
+DESCRIPTION = """\
+Run a script as in the cluster, against a stand-in for Kuberhealthy, and show
+what Kuberhealthy would get. Settings come from the environment, as for run."""
+EPILOG = """\
+Options come before the script: what follows it is the script's own. Of a folder
+all scripts are tried, side by side: each file that begins with #! or is named
+.sh or .py. NO_COLOR and FORCE_COLOR are followed.
+
+Examples:
+  khshim try ./my_check.sh --verbose
+  khshim try --server v2 --timeout 1m http_check.sh http://web/
+  khshim try --junit report.xml checks/
+  khshim try --all a.sh b.py
+
+Exit status: 0 if all are OK, 1 if one is not, 64 for wrong usage.
+"""
+
+
+def parser() -> Parser:
+    """Return the parser of the command line."""
+    parser = Parser(
+        "khshim try",
+        usage="khshim try [OPTION...] SCRIPT [ARG...] | FOLDER | --all SCRIPT...",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--server",
+        choices=[server.value for server in Server],
+        default=Server.V3.value,
+        help="the release line to stand in for (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--timeout",
+        metavar="DURATION",
+        type=_timeout,
+        default=30.0,
+        help="the time from the pod's creation to the deadline (default: 30s)",
+    )
+    parser.add_argument("--all", action="store_true", help="each word is a script: try them all")
+    parser.add_argument(
+        "--json", action="store_true", help="print the report alone; of several, a list"
+    )
+    parser.add_argument("--junit", metavar="FILE", help="write the results there as JUnit XML")
+    parser.add_argument(
+        "-v", "--verbose", action="store_true", help="khshim's whole log, with times and fields"
+    )
+    parser.add_argument(
+        "command", nargs=argparse.REMAINDER, metavar="SCRIPT", help="the script and its arguments"
+    )
+    return parser
 
 
 def main(words: Sequence[str]) -> int:
-    """Try the script that `words` name; return 0 for OK, 1 for not OK."""
-    parser = Parser("khshim try", add_help=False, allow_abbrev=False)
-    parser.add_argument("--server", choices=[server.value for server in Server], default="v3")
-    parser.add_argument("--timeout", type=_timeout, default=30.0)
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("command", nargs=argparse.REMAINDER)
-    options = parser.parse_args(words)
+    """Try the scripts that `words` name; return 0 where all are OK, 1 where one is not."""
+    for name in DEPENDENCIES:
+        if importlib.util.find_spec(name) is None:  # the run could not say it in a sentence
+            raise ModuleNotFoundError(name=name)
+    own = parser()
+    options = own.parse_args(words)
     command = options.command[1:] if options.command[:1] == ["--"] else options.command
-    if not command and not os.environ.get("SHIM_SCRIPT"):
-        parser.error("no SCRIPT is named")
-    with Receiver(Server(options.server), options.timeout) as receiver:
-        if options.json:
-            return _try_quietly(command, receiver)
-        started_at = time.time()
-        environ = {"SHIM_LOG_FORMAT": "text", **os.environ, **receiver.environment()}
-        status = _run(command, environ)
-        return put(_shown(receiver, started_at, status), _verdict(receiver))
+    if not command and (options.all or not os.environ.get("SHIM_SCRIPT")):
+        own.error("no SCRIPT is named")
+    server = Server(options.server)
+    is_folder = bool(command) and os.path.isdir(command[0])
+    if options.all or is_folder or options.junit:
+        from shim.commands.try_many import scripts_in, try_many
+
+        if is_folder and not options.all:
+            if command[1:]:
+                own.error(f"{command[0]} is a folder, whose scripts get no arguments")
+            try:
+                commands = [[script] for script in scripts_in(command[0])]
+            except OSError as error:
+                own.error(f"the folder {command[0]} cannot be listed: {error.strerror}")
+            if not commands:
+                own.error(f"the folder {command[0]} holds no script")
+        else:
+            commands = [[script] for script in command] if options.all else [command]
+        return try_many(commands, server, options.timeout, options.junit, as_json=options.json)
+    _warn_of_misplaced(own, words, command)
+    trial = Trial(command, server, options.timeout)
+    return _try_quietly(trial) if options.json else _try(trial, verbose=options.verbose)
 
 
 def _timeout(text: str) -> float:
@@ -56,97 +120,66 @@ def _timeout(text: str) -> float:
     return seconds
 
 
-def _run(command: Sequence[str], environ: dict[str, str], output: int | None = None) -> int:
-    """Run `khshim run` as a child and return its exit status (negative: its signal)."""
-    isolated = ["-I"] if sys.flags.isolated else []
-    # Not by -m, which would look for a module of this name in the working directory first.
-    own = os.path.dirname(os.path.dirname(os.path.abspath(shim.__file__)))
-    begin = (
-        f"import sys; sys.path.insert(0, {own!r}); from shim.__main__ import main; sys.exit(main())"
+def _warn_of_misplaced(own: Parser, words: Sequence[str], command: Sequence[str]) -> None:
+    """Warn where an option of this command stands behind the script, unless behind "--"."""
+    names = [word.partition("=")[0] for word in command[1:]]
+    misplaced = next((index for index, name in enumerate(names, 1) if name in own.options()), None)
+    if misplaced is None or "--" in words:
+        return
+    option, values = command[misplaced], [word for word in command[misplaced + 1 :][:1]]
+    takes_value = "=" not in option and option in ("--timeout", "--server", "--junit")
+    moved = [option, *(values if takes_value else [])]
+    rest = [*command[:misplaced], *command[misplaced + len(moved) :]]
+    complain(
+        f"khshim try: {names[misplaced - 1]} is behind the script, so it is the script's own. For"
+        f" khshim it comes before: khshim try {shlex.join([*moved, *rest])}\n"
     )
-    argv = [sys.executable, *isolated, "-c", begin, "run", "--", *command]
-    # Blocked until there is somebody to hand them on to, and the run itself listens.
-    signal.pthread_sigmask(signal.SIG_BLOCK, signals.FORWARDED)
-    # In a session of its own: what a terminal sends to a whole process group, as for Ctrl-C,
-    # reaches the run once and from here, like any other signal.
-    with subprocess.Popen(
-        argv, env=environ, stdout=output, stderr=output, start_new_session=True
-    ) as child:
-        previous = {
-            signum: signal.signal(signum, lambda signum, _: child.send_signal(signum))
-            for signum in signals.FORWARDED
-        }
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, signals.FORWARDED)
-        try:
-            return child.wait()
-        finally:
-            for signum, handler in previous.items():
-                signal.signal(signum, handler)
 
 
-def _try_quietly(command: Sequence[str], receiver: Receiver) -> int:
+def _try(trial: Trial, *, verbose: bool) -> int:
+    """Show what the run writes while it writes it, and then the verdict."""
+    screen, style = Screen(os.environ), Style(2, os.environ)
+    # Somebody who chose a format for the log wants to see it.
+    is_log_raw = bool(os.environ.get("SHIM_LOG_FORMAT"))
+
+    def on_output(fd: int, data: bytes, line: own_lines.Line | None) -> None:
+        if line is not None and not is_log_raw:
+            data = own_lines.shown(line, style, verbose=verbose).encode("utf-8", "replace")
+        if data:
+            screen.write(fd, data)
+
+    with Runs() as runs:
+        trial.run(runs, on_output, lambda elapsed: screen.live(_progress(trial, elapsed)))
+    screen.end_line()
+    return put(verdict(trial, Style(1, os.environ)), 0 if trial.ok else 1)
+
+
+def _progress(trial: Trial, elapsed: float) -> str:
+    """Return what is going on, as one line."""
+    text, budget = f"{elapsed:.0f} s", trial.budget
+    if {"script_exited", "script_timed_out", "script_not_started"} & trial.said.keys():
+        text += ", reporting"
+    elif budget is not None and budget.terminate_at is not None and budget.kill_at is not None:
+        if elapsed < budget.terminate_at:
+            text += f", {budget.terminate_at - elapsed:.0f} s left for the script"
+        elif elapsed < budget.kill_at:
+            text += f", it was told to end, and has {budget.kill_at - elapsed:.0f} s for it"
+    left = None if budget is None else budget.time_left(elapsed)
+    return text if left is None else f"{text}, {max(left, 0):.0f} s to the deadline"
+
+
+def _try_quietly(trial: Trial) -> int:
     """Print the reported JSON alone; where there is none, what the run said instead."""
-    # A pipe and no file: there may be no place to write one, and a flood would fill it.
-    reader, writer = os.pipe()
     output = bytearray()
-    drain = threading.Thread(target=_keep_the_end, args=(reader, output), daemon=True)
-    drain.start()
-    try:
-        status = _run(command, {**os.environ, **receiver.environment()}, writer)
-    finally:
-        os.close(writer)
-    body = _stored_body(receiver)
-    if body is not None:
-        return put(f"{body}\n", _verdict(receiver))
-    drain.join(OUTPUT_DRAIN)
-    complain(bytes(output).decode("utf-8", "replace") + _silence(receiver, status))
-    return _verdict(receiver)
 
-
-def _keep_the_end(reader: int, output: bytearray) -> None:
-    """Read a pipe to its end, and keep the last KEPT_OUTPUT bytes in `output`."""
-    while data := os.read(reader, 65536):
-        output += data
+    def keep_the_end(fd: int, data: bytes, line: own_lines.Line | None) -> None:
+        output.extend(data)
         del output[:-KEPT_OUTPUT]
 
-
-def _silence(receiver: Receiver, status: int) -> str:
-    """Return that no report was accepted, what was answered, and how khshim ended."""
-    server = receiver.endpoint.server.value
-    lines = [f"\nNOT OK   Kuberhealthy {server} got no report that it could accept"]
-    for request, reply in receiver.requests:
-        body = request.body.decode("utf-8", "replace")
-        lines.append(f"  it answered {reply.status} {reply.text or reply.why} to {body}")
-    ended = f"with exit status {status}" if status >= 0 else f"by {signals.name(-status)}"
-    lines.append(f"  khshim run ended {ended}; its log above says why\n")
-    return "\n".join(lines)
-
-
-def _shown(receiver: Receiver, started_at: float, status: int) -> str:
-    if receiver.stored is None or receiver.stored_at is None:
-        return _silence(receiver, status)
-    server = receiver.endpoint.server.value
-    took = durations.show(receiver.stored_at - started_at)
-    had = durations.show(receiver.deadline - started_at)
-    verdict = "NOT OK" if _verdict(receiver) else "OK"
-    lines = [f"\n{verdict}   reported after {took} of the {had} it had (Kuberhealthy {server})"]
-    lines += [f"  {number}. {error}" for number, error in enumerate(receiver.stored[1], 1)]
-    if receiver.overwritten():
-        before = durations.show(receiver.deadline - receiver.stored_at)
-        [instead] = receiver.at_the_end()[1]
-        lines.append(
-            f"  But Kuberhealthy v2 overwrites a report in about the last {OVERWRITTEN_SECONDS:g} s"
-            f' before the deadline, and this came {before} before it: in the end it shows "{instead}".'
-            " Give the check a longer timeout."
-        )
-    lines.append(f"What Kuberhealthy got: {_stored_body(receiver)}\n")
-    return "\n".join(lines)
-
-
-def _stored_body(receiver: Receiver) -> str | None:
-    bodies = [request.body for request, reply in receiver.requests if reply.stored is not None]
-    return bodies[-1].decode("utf-8", "replace") if bodies else None
-
-
-def _verdict(receiver: Receiver) -> int:
-    return 0 if receiver.at_the_end()[0] else 1
+    with Runs() as runs:
+        trial.run(runs, keep_the_end)
+    status = 0 if trial.ok else 1
+    if trial.body is not None:
+        return put(f"{trial.body}\n", status)
+    complain(bytes(output).decode("utf-8", "replace") + silence(trial))
+    return status

@@ -50,12 +50,12 @@ def connect(addresses: list[Address], seconds: float = CONNECT_TIMEOUT) -> socke
                 raise TimeoutError(f"no connection within {seconds:.1f} s")
             if waiting and (now >= next_at or not connecting):
                 try:
-                    begun = _begin(waiting.popleft())
+                    sock = _start_connecting(waiting.popleft())
                 except OSError as error:
                     problems.append(error.strerror or str(error))
                     continue
-                connecting[begun.fileno()] = begun
-                poll.register(begun, select.POLLOUT)
+                connecting[sock.fileno()] = sock
+                poll.register(sock, select.POLLOUT)
                 next_at = now + NEXT_ADDRESS_AFTER
             wake_at = min(until, next_at) if waiting else until
             for fd, _ in poll.poll(max(0.0, wake_at - time.monotonic()) * 1000):
@@ -73,7 +73,7 @@ def connect(addresses: list[Address], seconds: float = CONNECT_TIMEOUT) -> socke
     raise OSError(", ".join(dict.fromkeys(problems)) or "the host has no address")
 
 
-def _begin(address: Address) -> socket.socket:
+def _start_connecting(address: Address) -> socket.socket:
     """Return a socket that is being connected to `address`; raises OSError."""
     sock = socket.socket(address.family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     try:

@@ -13,8 +13,10 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError, LocationValueError
 
 from shim.delivery.connect import CONNECT_TIMEOUT, connect, resolve, tls_context
+from shim.delivery.waiting import no_answer_within
+from shim.kuberhealthy import DEFAULT_PORTS
 
-# Of a body that is only shown, enough for the server's own words.
+# Bytes of a body that are read: enough to show the server's own words.
 WORDS_SIZE = 1024
 # The body of a 200 only tells Kuberhealthy's own answer, which has none, from another's.
 BODY_TIMEOUT = 1.0
@@ -111,7 +113,7 @@ def _perform(request: Request, attempt: Attempt) -> None:
     is_tls = url.scheme == "https"
     host = (url.host or "").strip("[]")
     attempt.has_come_to(Lost("the host did not resolve in time", sent=False))
-    addresses = resolve(host, url.port or (443 if is_tls else 80))
+    addresses = resolve(host, url.port or DEFAULT_PORTS[url.scheme or "http"])
     attempt.has_come_to(Lost("no connection in time", sent=False))
     raw = connect(addresses)
     with raw:
@@ -187,7 +189,7 @@ def _explain(error: Exception, before: Lost, request: Request) -> str:
         words = _words_of(error)
         return words if isinstance(error, TimeoutError) else f"no connection ({words})"
     if isinstance(error, TimeoutError):
-        return f"no answer within {request.answer_timeout:g} s"
+        return no_answer_within(request.answer_timeout)
     if isinstance(error, http.client.RemoteDisconnected):
         return "the connection was closed before the answer"
     if isinstance(error, (http.client.BadStatusLine, http.client.LineTooLong)):

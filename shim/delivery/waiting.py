@@ -58,3 +58,8 @@ class TimeLimit:
             if self._on_signal is not None:
                 self._on_signal(signum)
                 self._on_signal = None
+
+
+def no_answer_within(seconds: float) -> str:
+    """Return the words for a wait of `seconds` that brought no answer, as part of a sentence."""
+    return f"no answer within {seconds:.3g} s"

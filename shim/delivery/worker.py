@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 from queue import SimpleQueue
 
-from shim.delivery.waiting import TimeLimit
+from shim.delivery.waiting import TimeLimit, no_answer_within
 
 Job = Callable[[], None]
 
@@ -71,7 +71,7 @@ class Worker:
     def ask(self, question: Callable[[], str | None], limit: TimeLimit) -> str | None:
         """Return what `question` returns, or the sentence that it took too long, or cannot be asked."""
         seconds = limit.left()
-        answers: list[str | None] = [f"no answer within {seconds:.1f} s"]
+        answers: list[str | None] = [no_answer_within(seconds)]
         try:
             self.call(lambda: answers.append(question()), limit, seconds)
         except OSError as error:

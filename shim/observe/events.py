@@ -330,6 +330,14 @@ class Bug(Event):
     traceback: str
 
 
+class NotInstalled(Event):
+    when = "a Python package that khshim needs is missing"
+    severity = logging.ERROR
+    text = "{reason}"
+    reason: str
+    traceback: str
+
+
 class CrashReported(Event):
     when = "what became of the report on a bug"
     severity = logging.ERROR

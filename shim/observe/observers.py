@@ -20,7 +20,7 @@ from shim.signals import SignalInbox
 if TYPE_CHECKING:
     from shim.observe.metrics import RunMetrics
 
-# Of many bad lines in a script's metrics, so many get a warning each.
+# So many bad lines in a script's metrics get a warning each; the rest are counted.
 BAD_LINES_LOGGED = 10
 
 

@@ -7,9 +7,8 @@ from typing import NamedTuple
 
 from shim.report.plugin_output import ITEM, split
 
-# Base units, as Prometheus wants them. Plugins write k and K; with an i it is 1024.
+# Base units, as Prometheus wants them.
 UNITS = {
-    "": ("", 1.0),
     "s": ("seconds", 1.0),
     "ms": ("seconds", 1e-3),
     "us": ("seconds", 1e-6),
@@ -24,7 +23,6 @@ UNITS = {
     "TB": ("bytes", 1e12),
     "PB": ("bytes", 1e15),
     "EB": ("bytes", 1e18),
-    "kiB": ("bytes", 2.0**10),
     "KiB": ("bytes", 2.0**10),
     "MiB": ("bytes", 2.0**20),
     "GiB": ("bytes", 2.0**30),

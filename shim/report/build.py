@@ -84,17 +84,21 @@ def judge(
     silent = []
     if shown.is_blank:
         subject = "It" if sentences else f"The script exited with {status} and"
-        sentence = wording.silence(
-            subject,
-            stream,
-            was_text=not any(line.strip() for line in [*output.head, *output.tail]),
-            was_cut=bool(shown.gap or shown.one_line_of),
-            other_last_line=editor.quote(last_line(other_output)),
-        )
-        silent.append(sentence)
-    # Of a plain exit the silence is the first thing to say; else the likely cause is.
+        was_text = not any(line.strip() for line in [*output.head, *output.tail])
+        other = editor.quote(last_line(other_output))
+        silent.append(_silence(subject, stream, shown, was_text=was_text, other_last_line=other))
+    # After a plain exit the silence is told first, and otherwise the likely cause.
     rest = [*silent, *hints] if by_itself else [*hints, *silent]
     return _failure([*sentences, *rest], editor, shown)
+
+
+def _silence(
+    subject: str, stream: str, shown: Excerpt, *, was_text: bool, other_last_line: str
+) -> str:
+    was_cut = bool(shown.gap or shown.one_line_of)
+    return wording.silence(
+        subject, stream, was_text=was_text, was_cut=was_cut, other_last_line=other_last_line
+    )
 
 
 def _lacks_library(*outputs: Captured) -> bool:

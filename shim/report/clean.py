@@ -13,7 +13,7 @@ ANSI = re.compile(
     r"|(?:\x1b[\]P^_X]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x90-\x9f]*(?:\x07|\x1b\\|\x9c)"
     r"|\x1b[ -/]*[0-~]"
 )
-# Tabs, and what ends a line for somebody: words must not run together.
+# Tabs, and what some readers take for the end of a line: words must not run together.
 BLANKS = re.compile("[\t\x0b\x0c\x85\u2028\u2029]")
 # C0 and C1 controls except the backspace, the byte-order mark, and the marks that turn
 # the direction of text, with which a line can be made to lie.
@@ -25,9 +25,9 @@ UNPRINTABLE = re.compile(
 def clean(line: bytes) -> str:
     """Return `line` as printable text without trailing white space; "" for a blank one.
 
-    Invalid UTF-8 becomes U+FFFD, a tab a space. Of a line rewritten with carriage
-    returns, as progress meters do, the last state that shows anything is kept; with
-    backspaces, as in man pages, what is drawn last.
+    Invalid UTF-8 becomes U+FFFD, a tab a space. A progress meter rewrites its line with
+    carriage returns: the last state that shows anything is kept. A man page draws with
+    backspaces: the last character at each place is kept.
     """
     text = ANSI.sub("", line.decode("utf-8", "replace"))
     states = (_drawn(state) for state in reversed(text.split("\r")))

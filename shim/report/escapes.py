@@ -54,7 +54,9 @@ def _backslash(match: re.Match[bytes]) -> bytes:
     return match[1]
 
 
-_CONTROLS = dict(zip((b"a", b"b", b"e", b"f", b"n", b"r", b"t", b"v"), b"\a\b\x1b\f\n\r\t\v"))
+_CONTROLS = dict(
+    zip((b"a", b"b", b"e", b"E", b"f", b"n", b"r", b"t", b"v"), b"\a\b\x1b\x1b\f\n\r\t\v")
+)
 
 
 def _language(match: re.Match[bytes]) -> bytes:

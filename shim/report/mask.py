@@ -34,7 +34,7 @@ PATH = re.compile(r"/.*[^A-Za-z0-9+/=].*")
 # The password in a URL is one too, in any variable. It ends at the last @ of the address;
 # in a list of URLs, or where a / in it should have been escaped, at the first.
 _USER = r"://[^\s/?#:@\[]*:(?![0-9]*[/?#])"
-URL_PASSWORDS = [re.compile(_USER + rest) for rest in (r"([^\s/?#]+)@", r"([^\s@]+)@")]
+URL_PASSWORDS = [re.compile(_USER + rest) for rest in (r"([^\s/?#]{1,512})@", r"([^\s@]{1,512})@")]
 # Where a variable is named like this, a URL is looked at that lacks its scheme.
 URL_NAMES = ("*URL*", "*URI*", "*DSN*")
 ANY_PASSWORD = re.compile(r":([^\s:@]+)@")
@@ -147,7 +147,7 @@ def _masked(line: bytes, spans: Iterable[tuple[int, int]]) -> bytes:
 
 def _forms_of(secret: bytes) -> Iterator[bytes]:
     """Return how `secret` looks in a cleaned line whose escapes, if any, are undone."""
-    text = clean(secret)
+    text = secret.decode("utf-8", "replace")
     if len(text) < SHORTEST:
         return
     for shown in (secret, secret.decode("latin-1").encode()):  # Perl takes bytes for characters

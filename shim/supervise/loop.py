@@ -147,7 +147,7 @@ class Supervisor:
     def _listen(self, seconds: float) -> None:
         """Pass output on while the pipes are held, for at most `seconds` of the script's time.
 
-        A terminating signal ends it: whoever sent that will not wait.
+        A terminating signal ends the wait: its sender does not wait either.
         """
         until = time.monotonic() + seconds
         if self._escalation.kill_at is not None:
@@ -240,7 +240,7 @@ def _read(stream: Stream) -> int:
 
 
 def _drain(stream: Stream, until: float) -> None:
-    """Take what is left in the pipe, without waiting for whoever may still hold it open."""
+    """Read what is left in the pipe, without waiting for a process that still holds it open."""
     taken = 0
     try:
         while taken < DRAIN_LIMIT and (size := _read(stream)) and time.monotonic() < until:

@@ -18,7 +18,8 @@ class Processes:
     """
 
     def __init__(self, child: Child) -> None:
-        # The id of the script and of its group: nobody else's until the script is reaped.
+        # The id of the script and of its process group. The kernel gives it to no other process
+        # until the script is reaped.
         self._leader = child.pid
         self._is_init = os.getpid() == 1
         self._adopts = child.orphans_are_adopted

@@ -18,7 +18,15 @@ import shim
 from shim.commands.fake_kuberhealthy import Receiver
 from shim.kuberhealthy import Server
 from tests.support.khshim import KHSHIM, NO_CHANGES
-from tests.support.manifests import ROOT, Resource, expand, load, mount_config_map, pod_spec
+from tests.support.manifests import (
+    ROOT,
+    Resource,
+    expand,
+    load,
+    manifest,
+    mount_config_map,
+    pod_spec,
+)
 
 PODMAN = ["podman", "--storage-driver", "overlay", "--runtime", "/usr/sbin/runc"]
 LIMITS = ["--network=host", "--ulimit=nofile=1024:1024", "--ulimit=nproc=4096:4096"]
@@ -388,6 +396,8 @@ def pod_of(cluster: Cluster, check: Resource, config_map: Resource) -> tuple[lis
                 f"--mount=type=tmpfs,dst={mount['mountPath']},tmpfs-size={size},tmpfs-mode=0777"
             )
     assert not volumes
+    if "workingDir" in container:
+        options.append(f"--workdir={container['workingDir']}")
     context = container["securityContext"]
     if context["readOnlyRootFilesystem"]:
         options += ["--read-only", "--read-only-tmpfs=false"]
@@ -446,10 +456,47 @@ def test_generated_manifests(
     make_cluster: Callable[..., Cluster], tmp_path: Path, server: str
 ) -> None:
     text = '#!/bin/bash\necho "$GREETING, $1" >&2\nexit 1\n'
-    words = ["--env=GREETING=hello $(X) $$", "big $(GREETING) $$world"]
+    words = ["--env=GREETING=hello $(X) $$", "--", "big $(GREETING) $$world"]
     config_map, check = generate(tmp_path, text, server, *words)
     report = run_pod(make_cluster(server), check, config_map)
     assert report == (False, ["hello $(X) $$, big $(GREETING) $$world"])
+
+
+def test_the_image_writes_manifests_itself(tmp_path: Path) -> None:
+    """With no Python on the machine: a script on stdin, a mounted folder, a bundled script."""
+    words = ["--interval=5m", "--timeout=1m"]
+    script = tmp_path / "greet.sh"
+    script.write_text("#!/bin/sh\necho hello\n")
+
+    def write(*words: str, options: Sequence[str] = ()) -> str:
+        command = [*PODMAN, "run", "--rm", "-i", *LIMITS, *RESTRICTED, *options, IMAGE, *words]
+        with script.open() as file:
+            return subprocess.run(
+                command, stdin=file, capture_output=True, text=True, check=True
+            ).stdout
+
+    assert write("manifest", "-", "--name=greet", *words) == manifest_of(script, *words).replace(
+        "greet.sh", "greet"
+    )
+    mounted = [f"--volume={tmp_path}:/work:ro", "--workdir=/work"]
+    tmp_path.chmod(0o755)
+    assert write("manifest", "greet.sh", *words, options=mounted) == manifest_of(script, *words)
+    bundled = ROOT / "scripts" / "http_check.sh"
+    assert write("manifest", "http_check.sh", *words) == manifest_of(bundled, *words)
+
+
+def manifest_of(script: Path, *words: str) -> str:
+    """Return what `khshim manifest` writes here."""
+    result = manifest(str(script), *words)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def test_a_script_finds_the_files_beside_it(cluster: Cluster, tmp_path: Path) -> None:
+    (tmp_path / "lib.sh").write_text('greet() { echo "$1" >&2; }\n')
+    text = '#!/bin/sh\n# khshim: file=lib.sh\n. ./lib.sh\n. "$(dirname "$0")/lib.sh"\ngreet hi\nexit 1\n'
+    config_map, check = generate(tmp_path, text, "v3")
+    assert run_pod(cluster, check, config_map) == (False, ["hi"])
 
 
 def test_a_generated_pod_can_write_to_tmp_alone(cluster: Cluster, tmp_path: Path) -> None:
@@ -495,7 +542,7 @@ WAITS = "#!/bin/sh\necho ready\nexec sleep 1000\n"
 
 
 def test_the_doctor_in_a_generated_pod(cluster: Cluster, tmp_path: Path) -> None:
-    config_map, check = generate(tmp_path, WAITS, "v3", "a b")
+    config_map, check = generate(tmp_path, WAITS, "v3", "--", "a b")
     found = examine_in_pod(cluster, check, config_map)
     assert found["script"] == "/checks/greet.sh"
     assert found["settings"] == "all are understood"

@@ -39,6 +39,9 @@ func run(in io.Reader, out io.Writer) error {
 		if err != nil {
 			return fmt.Errorf("%w in\n%s", err, document)
 		}
+		if string(found.Kubectl) == "null" { // blank, or comments alone: kubectl passes over it
+			continue
+		}
 		if err := json.NewEncoder(out).Encode(found); err != nil {
 			return err
 		}

@@ -1,4 +1,4 @@
-"""What operators see besides the report: logs, the termination log, metrics, resource use."""
+"""Metrics of a run: served, pushed, and what the examples for Prometheus make of them."""
 
 from __future__ import annotations
 
@@ -23,131 +23,12 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from shim.metrics_file import MetricsFile
 from shim.observe.metrics import RunMetrics, families
-from shim.observe.script_log import ScriptLines
-from shim.observe.termination_log import summary, write_summary
-from shim.report.build import Report
-from shim.supervise.sink import Sink
 from tests.support.gateway import Gateway
 from tests.support.khshim import Shim
 from tests.support.manifests import ROOT
 
 Write = Callable[..., str]
 README = (ROOT / "README.md").read_text()
-
-
-# Logs
-
-
-def test_a_quiet_run_is_three_lines(shim: Shim) -> None:
-    run = shim.run("/bin/true", env={"SHIM_CHECK_NAME": "web"})
-    assert run.stderr.count(b"\n") == 3
-    for line in run.log:
-        assert line["check"] == "web" and line["namespace"] == "try"
-        assert line["run_uuid"] == shim.receiver.endpoint.run_uuid
-        assert line["level"] == "info" and line["timestamp"].endswith("Z")
-
-
-def test_resource_use_is_in_the_log(shim: Shim, script: Write) -> None:
-    path = script("#!/bin/sh\npython3 -c 'x = bytearray(60_000_000); sum(range(3_000_000))'\n")
-    event = shim.run(path).event("script_exited")
-    assert event["cpu_s"] > 0.02
-    assert event["peak_memory_bytes"] > 60_000_000
-
-
-def test_every_line_of_the_script_as_json(shim: Shim, script: Write) -> None:
-    path = script(
-        "#!/bin/sh\n"
-        'echo plain; echo \'{"level": "error", "msg": "own", "stream": 7}\' >&2\n'
-        "echo '{broken'; echo '{\"a\": NaN}'; echo '{\"a\": 1e999}'; printf 'last \\377'; exit 1\n"
-    )
-    run = shim.run(path, env={"SHIM_LOG_SCRIPT": "json", "SHIM_CHECK_NAME": "web"})
-    out = [json.loads(line) for line in run.stdout.splitlines()]
-    assert [line["message"] for line in out] == [
-        "plain",
-        "{broken",
-        '{"a": NaN}',
-        '{"a": 1e999}',
-        "last \ufffd",
-    ]
-    assert all(
-        (line["stream"], line["level"], line["event"], line["check"])
-        == ("stdout", "info", "script_output", "web")
-        for line in out
-    )
-    [own] = [line for line in map(json.loads, run.stderr.splitlines()) if "msg" in line]
-    assert (own["level"], own["msg"], own["stream"]) == ("error", "own", 7)
-    # The report is made of the lines themselves.
-    assert run.errors[0].startswith('{"level": "error"')
-
-
-def test_all_lines_have_the_same_time_format_and_no_nulls(shim: Shim, script: Write) -> None:
-    path = script("#!/bin/sh\necho plain; echo '{\"a\": 1}'; echo err >&2; exit 1\n")
-    run = shim.run(path, env={"SHIM_LOG_SCRIPT": "json", "KH_POD_NAMESPACE": "UNSET"})
-    lines = [json.loads(line) for line in (run.stdout + run.stderr).splitlines()]
-    assert len(lines) == 6
-    for line in lines:
-        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", line["timestamp"])
-        assert None not in line.values() and "check" not in line
-
-
-@given(st.lists(st.binary(max_size=30), max_size=20))
-def test_any_bytes_become_lines_of_json(chunks: list[bytes]) -> None:
-    reader, writer = os.pipe()
-    try:
-        lines = ScriptLines(Sink(writer), "stdout", {})
-        for chunk in chunks:
-            lines.write(chunk)
-        lines.close()
-        os.write(writer, b"end")
-        written = os.read(reader, 1_000_000).split(b"\n")
-    finally:
-        os.close(reader)
-        os.close(writer)
-    assert written.pop() == b"end"
-    data = b"".join(chunks)
-    assert len(written) == data.count(b"\n") + (not data.endswith(b"\n") and data != b"")
-    assert all(isinstance(json.loads(line), dict) for line in written)
-
-
-# The pod's own status
-
-
-@pytest.mark.parametrize(
-    ("report", "text"),
-    [
-        (Report(True, []), "OK\nReport: accepted"),
-        (Report(False, ["one", "two"]), "NOT OK\nReport: accepted\none\ntwo"),
-    ],
-)
-def test_the_summary(report: Report, text: str) -> None:
-    assert summary(report, "accepted") == text.encode()
-
-
-def test_a_long_summary_is_cut_between_characters() -> None:
-    text = summary(Report(False, ["€" * 1000] * 16), "accepted")
-    assert 4000 < len(text) <= 4096
-    assert text.decode().endswith("€\n…")
-
-
-def test_the_termination_log(shim: Shim, script: Write, tmp_path: Path) -> None:
-    path = tmp_path / "termination-log"
-    path.write_text("old and longer than what comes\n" * 10)
-    shim.run(script("#!/bin/sh\necho bad >&2; exit 1\n"), env={"SHIM_TERMINATION_LOG": str(path)})
-    assert path.read_text() == "NOT OK\nReport: accepted (The server accepted the report.)\nbad"
-
-
-def test_a_termination_log_that_is_not_there_is_skipped(shim: Shim, tmp_path: Path) -> None:
-    run = shim.run("/bin/true", env={"SHIM_TERMINATION_LOG": str(tmp_path / "none")})
-    assert len(run.log) == 3 and not (tmp_path / "none").exists()
-
-
-def test_a_termination_log_that_cannot_be_written_is_a_warning(shim: Shim, tmp_path: Path) -> None:
-    run = shim.run("/bin/true", env={"SHIM_TERMINATION_LOG": str(tmp_path)})
-    assert run.ok and "Is a directory" in run.event("termination_log_failed")["message"]
-    assert write_summary("/dev/full", b"x") == "/dev/full: No space left on device"
-
-
-# Metrics
 
 
 def samples(text: str) -> dict[str, float]:
@@ -220,26 +101,6 @@ def test_a_proxy_is_not_asked_to_push(shim: Shim) -> None:
         proxies = {name: "http://127.0.0.1:1" for name in ("http_proxy", "HTTP_PROXY", "ALL_PROXY")}
         run = shim.run("/bin/true", env={"SHIM_PUSHGATEWAY_URL": gateway.url, **proxies})
     assert run.ok and len(gateway.pushed) == 1
-
-
-@pytest.mark.parametrize("line", ["x { , = 1 }", "a{b=", "\\", "é 1 1 1 1"])
-def test_no_line_in_the_metrics_file_changes_the_verdict(
-    shim: Shim, script: Write, line: str
-) -> None:
-    path = script(f"#!/bin/sh\necho '{line}' > $SHIM_METRICS_FILE\n")
-    with Gateway() as gateway:
-        run = shim.run(path, env={"SHIM_PUSHGATEWAY_URL": gateway.url})
-    assert run.ok and run.exit_status == 0
-
-
-def test_many_bad_lines_hold_up_nothing(shim: Shim, script: Write) -> None:
-    path = script("#!/bin/sh\nyes 'bad line here' | head -c 900000 > $SHIM_METRICS_FILE\n")
-    with Gateway() as gateway:
-        run = shim.run(path, env={"SHIM_PUSHGATEWAY_URL": gateway.url})
-    assert run.ok
-    events = [entry["event"] for entry in run.log]
-    assert events.count("metrics_failed") == 11
-    assert events.index("report_accepted") < events.index("metrics_failed")
 
 
 def test_stderr_is_counted_with_errors_from_both(shim: Shim, script: Write) -> None:
@@ -362,17 +223,6 @@ def test_no_dns_is_asked_to_serve_metrics(
             dns.recv(1)
 
 
-def test_no_file_for_metrics_of_the_scripts_own() -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (1, hard))
-    try:
-        file = MetricsFile()
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    assert (file.path, file.text()) == (None, "")
-    assert file.problem is not None and "Too many open files" in file.problem
-
-
 def test_a_server_without_descriptors_does_not_spin() -> None:
     metrics = RunMetrics({}, MetricsFile())
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -394,35 +244,6 @@ def test_a_server_without_descriptors_does_not_spin() -> None:
     client.close()
 
 
-@pytest.mark.parametrize("kind", ["refused", "error", "hangs"])
-def test_a_pushgateway_that_fails_changes_nothing(shim: Shim, kind: str) -> None:
-    with Gateway(500) as gateway, socket.create_server(("127.0.0.1", 0)) as silent:
-        url = {
-            "refused": "http://127.0.0.1:1",
-            "error": gateway.url,
-            "hangs": f"http://127.0.0.1:{silent.getsockname()[1]}",
-        }[kind]
-        run = shim.run("/bin/true", env={"SHIM_PUSHGATEWAY_URL": url})
-    assert run.ok and run.exit_status == 0
-    assert "could not be pushed" in run.event("metrics_failed")["message"]
-    events = [line["event"] for line in run.log]
-    assert events.index("report_accepted") < events.index("metrics_failed")
-
-
-def test_a_port_in_use_is_a_warning(shim: Shim) -> None:
-    with socket.create_server(("", 0)) as listener:
-        env = {"SHIM_METRICS_PORT": str(listener.getsockname()[1])}
-        run = shim.run("/bin/true", env=env)
-    assert run.ok and "cannot be served" in run.event("metrics_failed")["message"]
-
-
-def test_prometheus_client_is_not_imported_when_unused(shim: Shim) -> None:
-    run = shim.run("/bin/true", env={"PYTHONVERBOSE": "1"})
-    assert b"import 'urllib3" in run.stderr
-    for module in (b"prometheus_client", b"shim.commands"):
-        assert b"import '" + module not in run.stderr
-
-
 def test_a_series_that_is_given_twice() -> None:
     text = 'a 1\na 2\nb{x="1"} 1\nb{x="2"} 1\nb{check="own"} 1\nb{check="other"} 2\n'
     good, bad = families(text, ["check"])
@@ -434,18 +255,6 @@ def test_a_series_that_is_given_twice() -> None:
 def test_any_text_in_the_metrics_file_is_survived(text: str) -> None:
     good, bad = families(text)
     assert all(line.number >= 1 for line in bad)
-
-
-@pytest.mark.parametrize("command", ["yes ''", "yes '{'", "yes x | tr -d '\\n'"])
-def test_a_flood_as_json_does_not_delay_the_report(
-    make_shim: Callable[..., Shim], script: Write, command: str
-) -> None:
-    shim = make_shim(timeout=5)
-    path = script(f"#!/bin/sh\n{command} >&2\n")
-    run = shim.run(path, env={"SHIM_LOG_SCRIPT": "json"}, stderr=subprocess.DEVNULL)
-    assert run.errors[0].startswith("Timed out")
-    assert shim.receiver.stored_at is not None
-    assert shim.receiver.stored_at < shim.receiver.deadline
 
 
 # Examples

@@ -30,6 +30,8 @@ from shim.metrics_file import MetricsFile
 from shim.observe.metrics import RunMetrics
 from tests.support.khshim import Shim
 
+pytestmark = pytest.mark.whole_run
+
 Act = Callable[[socket.socket], None]
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 BODY = b'{"OK": true, "Errors": []}'

@@ -1,0 +1,117 @@
+"""The man page and the shell completions, made from the parsers of the commands.
+
+Needs the extra `docs`: argparse-manpage and shtab.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Callable
+from typing import Any
+
+import shim
+from shim import exit_status
+from shim.commands import doctor, manifest, try_script
+from shim.commands.arguments import Parser
+from shim.commands.reference import COMMANDS, SUMMARY, plain, settings
+
+PARSERS: dict[str, Callable[[], Parser]] = {
+    "try": try_script.parser,
+    "manifest": manifest.parser,
+    "doctor": doctor.parser,
+}
+# What completes the name of a file, by the destinations of options and arguments.
+TAKES_A_FILE = ("command", "script", "scripts", "junit", "files")
+TAKES_A_FOLDER = ("kustomize",)
+
+
+def man_page() -> str:
+    """Return the man page in the language of man(7)."""
+    from argparse_manpage.manpage import Manpage
+
+    page = Manpage(
+        _whole(),
+        {
+            "project_name": "khshim",
+            "version": shim.__version__,
+            "manual_title": "khshim",
+            "description": SUMMARY,
+            "date": "undated",
+        },
+    )
+    page.date = ""  # the page is the same on every day
+    for heading, entries in (
+        ("environment", [(row.name, row.default_words, row.meaning) for row in settings()]),
+        ("exit status of run", [(str(k), "–", v) for k, v in exit_status.MEANINGS.items()]),
+    ):
+        page.add_section(heading, ">", "\n".join(_entry(*entry) for entry in entries))
+    for name, make in PARSERS.items():
+        if epilog := make().epilog:
+            page.add_section(f"notes on {name}", ">", f".nf\n{_lines(epilog)}\n.fi")
+    return re.sub(r"[ \t]+$", "", str(page), flags=re.MULTILINE)
+
+
+def completion(shell: str) -> str:
+    """Return what completes the command line in `shell`, "bash" or "zsh"."""
+    import shtab
+
+    parser = _whole()
+    for action in _actions(parser):
+        if action.dest in TAKES_A_FILE:
+            action.complete = shtab.FILE
+        elif action.dest in TAKES_A_FOLDER:
+            action.complete = shtab.DIRECTORY
+    text: str = shtab.complete(parser, shell)
+    return re.sub(r"[ \t]+$", "", text, flags=re.MULTILINE).rstrip("\n") + "\n"
+
+
+def _whole() -> argparse.ArgumentParser:
+    """Return a parser of all commands, which only these documents are made from."""
+    whole = argparse.ArgumentParser("khshim", description=SUMMARY)
+    whole.add_argument("--version", action="store_true", help="print the version and exit")
+    commands = whole.add_subparsers(title="commands", metavar="COMMAND")
+    for name, (usage, summary) in COMMANDS.items():
+        own = PARSERS[name]() if name in PARSERS else _run()
+        commands.add_parser(
+            name,
+            help=summary,
+            parents=[own],
+            add_help=False,
+            usage=own.usage or usage,
+            description=own.description,
+            epilog=own.epilog,
+            formatter_class=own.formatter_class,
+        )
+    return whole
+
+
+def _run() -> argparse.ArgumentParser:
+    run = argparse.ArgumentParser("khshim run", description="Settings: see ENVIRONMENT.")
+    run.add_argument("script", metavar="SCRIPT", nargs="?", help="wins over SHIM_SCRIPT")
+    run.add_argument("args", metavar="ARG", nargs="*", help="wins over SHIM_ARGS")
+    return run
+
+
+def _actions(parser: argparse.ArgumentParser) -> list[Any]:
+    found: list[Any] = []
+    for action in parser._actions:
+        found.append(action)
+        if isinstance(action, argparse._SubParsersAction):
+            for own in action.choices.values():
+                found += _actions(own)
+    return found
+
+
+def _entry(name: str, default: str, meaning: str) -> str:
+    shown = "" if default == "–" else f" [{plain(default)}]"
+    return f".TP\n\\fB{_roff(name)}\\fR{_roff(shown)}\n{_roff(plain(meaning))}"
+
+
+def _lines(text: str) -> str:
+    return "\n".join(map(_roff, text.rstrip("\n").split("\n")))
+
+
+def _roff(text: str) -> str:
+    text = text.replace("\\", "\\e").replace("-", "\\-")
+    return f"\\&{text}" if text.startswith((".", "'")) else text
