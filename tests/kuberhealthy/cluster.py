@@ -97,8 +97,9 @@ def state_of(found: Object, server: Server) -> State:
     if server is Server.V2:
         spec = found["spec"]
         errors = spec.get("Errors") or []
-        # The controller writes a duration at the end, or an error and no duration.
-        return State(spec["OK"], errors, is_over=spec["RunDuration"] != "0s")
+        # The controller's last word has a duration, or is an error of its own.
+        failed = any(error.startswith("Check execution error: ") for error in errors)
+        return State(spec["OK"], errors, failed or spec["RunDuration"] not in ("", "0s"))
     status = found.get("status") or {}
     is_over = not status.get("currentUUID") and "lastRunUnix" in status
     return State(status.get("ok", False), status.get("errors") or [], is_over)
@@ -226,19 +227,22 @@ class Cluster:
 
     def wait_for_state(self, name: str) -> State:
         """Return what is known of a check once its run is over."""
-        found = self._watch_state(name, lambda found: state_of(found, self.server).is_over)
+        found = self.watch_state(name, lambda found: state_of(found, self.server).is_over)
         return state_of(found, self.server)
 
-    def _watch_state(self, name: str, until: Callable[[Object], bool]) -> Object:
+    def watch_state(self, name: str, until: Callable[[Object], bool]) -> Object:
         return self.watch(f"{STATES[self.server]}?fieldSelector=metadata.name={name}", until)
 
-    def wait_for_pod(self, name: str, until: Callable[[Object], bool]) -> Object:
-        """Return a check's pod, once it is as waited for."""
-        return self.watch(f"{PODS}?labelSelector={NAME_LABEL[self.server]}={name}", until)
+    def wait_for_pod(
+        self, name: str, until: Callable[[Object], bool], *, gone: bool = False
+    ) -> Object:
+        """Return a check's pod once it is as waited for, with `gone` also one that was so."""
+        since = "&resourceVersion=1" if gone else ""
+        return self.watch(f"{PODS}?labelSelector={NAME_LABEL[self.server]}={name}{since}", until)
 
-    def wait_for_end(self, name: str) -> Object:
-        """Return a check's pod, once its process has ended."""
-        return self.wait_for_pod(name, lambda pod: exit_code(pod) is not None)
+    def wait_for_end(self, name: str, *, gone: bool = False) -> Object:
+        """Return a check's pod once its process has ended."""
+        return self.wait_for_pod(name, lambda pod: exit_code(pod) is not None, gone=gone)
 
     def pod_log(self, pod: Object) -> bytes:
         path = f"{self._api}/{PODS}/{pod['metadata']['name']}/log"
@@ -257,7 +261,7 @@ class Cluster:
             pod = self.wait_for_pod(name, is_running)
             if self.server is Server.V3:
                 # Its last write when it starts a run.
-                self._watch_state(name, lambda found: "lastRunUnix" in found.get("status", {}))
+                self.watch_state(name, lambda found: "lastRunUnix" in found.get("status", {}))
             variables = pod["spec"]["containers"][0]["env"]
             self._environments[name] = {
                 variable["name"]: variable.get("value", "checks") for variable in variables
