@@ -122,35 +122,28 @@ class Cluster:
         self.server = server
         self._checks = checks
         self._folder = folder
-        self._stack = ExitStack()
         self._environments: dict[str, dict[str, str]] = {}
         self._http = urllib3.PoolManager(headers={"User-Agent": "tests"}, maxsize=8)
 
     def __enter__(self) -> Cluster:
-        api_server, self._parsers = self._start("apiserver"), self._start("parsers")
-        assert api_server.stdout is not None
-        self._api = f"http://{api_server.stdout.readline().strip()}"
-        for check in self._checks:
-            self.call("POST", CHECKS[self.server], check.manifest(self.server))
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.address = f"127.0.0.1:{free.getsockname()[1]}"
-        self._start_kuberhealthy()
-        patient = urllib3.Retry(total=None, connect=100, backoff_factor=0.1, backoff_max=0.2)
-        self._http.request("GET", f"http://{self.address}/metrics", retries=patient)
+        with ExitStack() as stack:
+            api_server = stack.enter_context(_start("apiserver"))
+            self._parsers = stack.enter_context(_start("parsers"))
+            assert api_server.stdout is not None
+            self._api = f"http://{api_server.stdout.readline().strip()}"
+            for check in self._checks:
+                self.call("POST", CHECKS[self.server], check.manifest(self.server))
+            self._start_kuberhealthy()
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(self, *exception: object) -> None:
         self._stack.close()
 
-    def _start(self, name: str) -> subprocess.Popen[str]:
-        """Start a helper, which ends where its standard input does."""
-        process = subprocess.Popen(
-            [helper(name)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        return self._stack.enter_context(process)
-
     def _start_kuberhealthy(self) -> None:
-        """Run the server itself as a pod, as in a cluster."""
+        """Run the server itself as a pod, as in a cluster, and wait until it answers."""
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.address = f"127.0.0.1:{free.getsockname()[1]}"
         kubeconfig = {
             "apiVersion": "v1",
             "kind": "Config",
@@ -189,6 +182,8 @@ class Cluster:
             ),
         }
         self.call("POST", "api/v1/namespaces/kuberhealthy/pods", manifest)
+        patient = urllib3.Retry(total=None, connect=100, backoff_factor=0.1, backoff_max=0.2)
+        self._http.request("GET", f"http://{self.address}/metrics", retries=patient)
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
         """Call the API and return its answer."""
@@ -332,6 +327,13 @@ class Cluster:
         verdict = json.loads(self._parsers.stdout.readline())
         errors = {name.removeprefix("checks/"): text for name, text in verdict["errors"].items()}
         return Metrics(verdict["problems"], errors)
+
+
+def _start(name: str) -> subprocess.Popen[str]:
+    """Start a helper, which ends where its standard input does."""
+    return subprocess.Popen(
+        [helper(name)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
 
 
 def label_of(errors: Sequence[str]) -> str:
