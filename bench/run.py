@@ -31,6 +31,7 @@ RESULTS = ROOT / "docs" / "BENCHMARKS.md"
 SIGNAL_FD = 9  # a script says "here I am" by writing to this descriptor
 GIBIBYTE = 2**30
 IMAGE = "localhost/khshim:" + shim.__version__
+PODMAN = ["podman", "--storage-driver=overlay", f"--runtime={shutil.which('runc') or 'runc'}"]
 
 
 class Server:
@@ -406,37 +407,30 @@ class Bench:
         if built.returncode:
             self.say(f"\n## 8. Image\n\nNot measured: {built.stderr.decode().strip()}")
             return
-        podman = [
-            "podman",
-            "--storage-driver",
-            "overlay",
-            "--runtime",
-            shutil.which("runc") or "runc",
-        ]
-        inspect = [*podman, "image", "inspect", "--format={{.Size}}"]
-        names = ("localhost/khshim-base", "localhost/khshim-bare", IMAGE)
-        base, bare, whole = (
-            int(subprocess.run([*inspect, name], capture_output=True, check=True).stdout)
-            for name in names
-        )
         folder = self.work / "checks"
         folder.mkdir()
-        script = folder / "now.sh"
-        script.write_text("#!/bin/bash\necho now=$EPOCHREALTIME\n")
-        for path in (folder, script):
-            path.chmod(0o755)
-        run = [*podman, "run", "--rm", "--network=host", "--ulimit=nofile=1024:1024",
+        for name, text in (
+            ("now.sh", "echo now=$EPOCHREALTIME"),
+            ("first.sh", f"echo >&{SIGNAL_FD}"),
+        ):
+            (folder / name).write_text(f"#!/bin/bash\n{text}\n")
+            (folder / name).chmod(0o755)
+        folder.chmod(0o755)
+        run = [*PODMAN, "run", "--rm", "--network=host", "--ulimit=nofile=1024:1024",
                "--ulimit=nproc=4096:4096", f"--volume={folder}:/checks:ro"]  # fmt: skip
-        run += [f"--env={name}={value}" for name, value in self.server.environ().items()
+        run += [f"--env={name}={value}" for name, value in self.server.environ(3600).items()
                 if name.startswith("KH_")]  # fmt: skip
-        python = "/opt/khshim/bin/python"
+        self.start_of_a_container(run)
+        self.runtime(run)
 
+    def start_of_a_container(self, run: list[str]) -> None:
         def until_first_instruction(command: list[str]) -> float:
             started_at = time.time()
             result = subprocess.run(command, capture_output=True, check=True)
             [now] = re.findall(rb"now=([0-9.]+)", result.stdout)
             return float(now) - started_at
 
+        python = "/opt/khshim/bin/python3"
         results = self.interleaved(
             until_first_instruction,
             {
@@ -453,10 +447,53 @@ class Bench:
             "the container runs|ms|ratio|beyond the script alone, ms",
             [(n, ms(v), f"{v / alone:.2f}", ms(v - alone)) for n, v in results.items()],
         )
-        self.say(
-            f"\nkhshim adds **{(bare - base) / 1e6:.2f} MB** to its base"
-            f" ({(whole - base) / 1e6:.1f} MB with bash, curl and the CA certificates)."
+
+    def runtime(self, run: list[str]) -> None:
+        """Measure the runtime beside the same khshim in a virtual environment, in one container."""
+        both = "localhost/khshim-bench"
+        subprocess.run(
+            ["buildah", "--storage-driver=overlay", "build", "--isolation=chroot", "--pull-never",
+             "--network=host", "--layers", f"--build-arg=IMAGE={IMAGE}", "--file=bench/Dockerfile",
+             f"--tag={both}", "."],
+            cwd=ROOT, capture_output=True, check=True,
+        )  # fmt: skip
+        script = "/checks/first.sh"
+        commands = {
+            "the script alone": [script],
+            "khshim in its runtime": ["/opt/khshim/bin/khshim", script],
+            "khshim in a virtual environment": ["/opt/venv/bin/khshim", script],
+            "an interpreter that does nothing": [
+                "/bin/sh", "-c", f"{script}; exec /usr/bin/python3 -I -c pass",
+            ],
+        }  # fmt: skip
+        driver = f"--volume={ROOT / 'bench' / 'in_container.py'}:/in_container.py:ro"
+        inside = [*run, driver, "--entrypoint=/opt/khshim/bin/python3", both, "/in_container.py"]
+        output = subprocess.run(
+            [*inside, str(self.rounds), json.dumps(commands)], capture_output=True, check=True
+        ).stdout
+        results = json.loads(output)
+        self.table(
+            "9. The runtime beside a virtual environment, in one container, with one version of Python",
+            "command|to the script's first instruction, ms|CPU of a run, ms|whole run, ms",
+            [(name, *map(ms, values)) for name, values in results.items()],
         )
+        own, other = (
+            results["khshim in its runtime"],
+            results["khshim in a virtual environment"],
+        )
+        self.say(
+            f"\nRuntime / virtual environment: **{own[0] / other[0]:.2f}** to the first instruction,"
+            f" **{own[1] / other[1]:.2f}** of the CPU (at most 1)."
+        )
+        rows = []
+        for what, image in (
+            ("the runtime image", f"{IMAGE}-runtime"),
+            ("the default image", IMAGE),
+        ):
+            size, compressed = sizes(image)
+            rows.append((what, f"{size / 1e6:.1f}", f"{compressed / 1e6:.1f}"))
+        self.table("10. Size", "image|MB|MB as gzip", rows)
+        self.say("\nWanted: at most 12 MB for the compressed runtime image.")
 
     def instructions(self) -> None:
         valgrind = shutil.which("valgrind")
@@ -488,6 +525,19 @@ class Bench:
             "command|millions|ratio",
             rows,
         )
+
+
+def sizes(image: str) -> tuple[int, int]:
+    """Return the bytes of an image's files as a tar archive, and of that as gzip makes it smaller."""
+    tar = f"tar --create --directory=$({' '.join(PODMAN)} image mount {image}) ."
+    counted = []
+    for command in (tar, f"{tar} | gzip -6"):
+        output = subprocess.run(
+            ["bash", "-c", f"{command} | wc --bytes"], capture_output=True, check=True
+        ).stdout
+        counted.append(int(output))
+    subprocess.run([*PODMAN, "image", "unmount", image], capture_output=True, check=True)
+    return counted[0], counted[1]
 
 
 def proportional_memory(pid: int) -> int:

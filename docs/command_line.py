@@ -12,7 +12,7 @@ from typing import Any
 
 import shim
 from shim import exit_status
-from shim.commands import doctor, manifest, try_script
+from shim.commands import doctor, install, manifest, try_script
 from shim.commands.arguments import Parser
 from shim.commands.reference import COMMANDS, SUMMARY, plain, settings
 
@@ -20,10 +20,11 @@ PARSERS: dict[str, Callable[[], Parser]] = {
     "try": try_script.parser,
     "manifest": manifest.parser,
     "doctor": doctor.parser,
+    "install": install.parser,
 }
 # What completes the name of a file, by the destinations of options and arguments.
 TAKES_A_FILE = ("command", "script", "scripts", "junit", "files")
-TAKES_A_FOLDER = ("kustomize",)
+TAKES_A_FOLDER = ("kustomize", "folder")
 
 
 def man_page() -> str:

@@ -5,14 +5,15 @@ import os
 import sys
 
 from shim import exit_status
+from shim.runtime import original_environ
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from shim.start import NotStarted, Started
 
-COMMANDS = ("run", "try", "manifest", "doctor")
+COMMANDS = ("run", "try", "manifest", "doctor", "install")
 
 
 def main(argv: "Sequence[str] | None" = None) -> int:
@@ -45,22 +46,23 @@ def run(command: "Sequence[str]") -> int:
     # garbage: looking for some until all of it is there would cost 5 %.
     gc.disable()
     started = None
+    environ = original_environ(os.environ)
     try:
         from shim.signals import SignalInbox
 
         inbox = SignalInbox()
         from shim.start import start
 
-        started = start(os.environ, command, inbox)
+        started = start(environ, command, inbox)
         from shim.finish import finish
     except Exception as error:
         # No thread runs yet, and there may be no descriptors left to import what comes now.
         os.closerange(3, 256)
-        return _give_up(error, started)
+        return _give_up(error, environ, started)
     try:
         return finish(started, inbox)
     except Exception as error:
-        return _give_up(error, started)
+        return _give_up(error, environ, started)
 
 
 def _by_hand(named: str, option: str, words: "list[str]") -> int:
@@ -78,6 +80,10 @@ def _by_hand(named: str, option: str, words: "list[str]") -> int:
         from shim.commands.reference import overview, run_help
 
         return put(run_help() if named else overview(), 0)
+    if named == "install":
+        from shim.commands.install import main as install
+
+        return install(words)
     if named in ("try", "doctor"):
         if sys.platform != "linux" and option not in ("-h", "--help"):
             return _linux_only(named)
@@ -116,7 +122,9 @@ def _linux_only(command: str) -> int:
     return linux_only(command)
 
 
-def _give_up(error: Exception, started: "Started | NotStarted | None") -> int:
+def _give_up(
+    error: Exception, environ: "Mapping[str, str]", started: "Started | NotStarted | None"
+) -> int:
     from shim.crash import give_up
 
-    return give_up(error, os.environ, started.child if started else None)
+    return give_up(error, environ, started.child if started else None)

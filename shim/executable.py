@@ -6,6 +6,8 @@ import stat
 import sys
 from enum import Enum
 
+from shim.runtime import python_for_scripts
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -100,7 +102,7 @@ def interpreted(path: str, args: "Sequence[str]") -> "list[str]":
             " (exec format error): was it built for another processor?"
         )
     if path.endswith(".py"):
-        return [sys.executable, path, *args]
+        return [python_for_scripts(), path, *args]
     return ["/bin/sh", path, *args]
 
 

@@ -12,12 +12,14 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import datetime, timedelta, timezone
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 import trustme
 
 from shim import exit_status, kuberhealthy
+from shim.delivery import connect as connect_module
 from shim.delivery import deliver as deliver_module
 from shim.delivery.deliver import FIRST_CEILING, deliver, time_to_deliver
 from shim.delivery.responses import LOOKUP_FAILED
@@ -550,6 +552,21 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> Tls:
 def test_tls_with_an_own_authority(serve: Callable[..., Server], tls: Tls) -> None:
     server = serve(answer(OK), tls=tls.good)
     assert send(server.url, ca_file=tls.ca_file).result is Result.ACCEPTED
+
+
+def test_tls_with_the_authorities_of_the_system(
+    serve: Callable[..., Server], tls: Tls, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first place that has any: in one image they are here, in another there."""
+    (tmp_path / "empty.crt").touch()
+    places = (str(tmp_path / "missing"), str(tmp_path / "empty.crt"), tls.ca_file)
+    monkeypatch.setattr(connect_module, "AUTHORITIES", places)
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    monkeypatch.delenv("SSL_CERT_DIR", raising=False)
+    assert send(serve(answer(OK), tls=tls.good).url).result is Result.ACCEPTED
+    # One that was named in the environment stands for all of them.
+    monkeypatch.setenv("SSL_CERT_FILE", "/dev/null")
+    assert send(serve(answer(OK), tls=tls.good).url, 0.5).result is Result.UNDELIVERED
 
 
 def test_tls_with_an_unknown_authority(serve: Callable[..., Server], tls: Tls) -> None:

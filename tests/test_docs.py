@@ -73,7 +73,7 @@ def complete_in_bash(words: str) -> set[str]:
 @pytest.mark.parametrize(
     ("words", "offered"),
     [
-        ("khshim ", {"run", "try", "manifest", "doctor"}),
+        ("khshim ", {"run", "try", "manifest", "doctor", "install"}),
         ("khshim man", {"manifest"}),
         ("khshim try --ti", {"--timeout"}),
         ("khshim try --server ", {"v2", "v3"}),

@@ -24,6 +24,7 @@ BEFORE_THE_SPAWN = {
     "shim.exit_status",
     "shim.kuberhealthy",
     "shim.hang",
+    "shim.runtime",
     "shim.settings",
     "shim.signals",
     "shim.spawn",

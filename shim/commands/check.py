@@ -9,7 +9,7 @@ import shim
 from shim import durations
 from shim.budget import Budget
 from shim.commands import kubernetes
-from shim.commands.option_values import Variable
+from shim.commands.option_values import User, Variable
 from shim.commands.rbac import ApiResource
 from shim.commands.sources import File, ManifestError
 from shim.kuberhealthy import PATHS, Server
@@ -19,8 +19,10 @@ from shim.settings import Settings
 class Check(NamedTuple):
     """One check. Each value by itself is one that a cluster takes (shim.commands.option_values).
 
-    `interval` is "" for one run; durations are written as Go reads them. None and empty
-    stand for what is not asked for.
+    `interval` is "" for one run; durations are written as Go reads them. `image` has khshim;
+    the script runs in it, or in `in_image`, which knows nothing of khshim and gets it by an
+    init container or, `image_volume`, by a volume. None and empty stand for what is not
+    asked for.
     """
 
     script: File
@@ -31,6 +33,9 @@ class Check(NamedTuple):
     files: Sequence[File] = ()
     server: Server = Server.V3
     image: str = f"khshim:{shim.__version__}"
+    in_image: str | None = None
+    image_volume: bool = False
+    user: User | None = None
     namespace: str | None = None
     labels: Sequence[tuple[str, str]] = ()
     annotations: Sequence[tuple[str, str]] = ()
@@ -45,6 +50,12 @@ class Check(NamedTuple):
     service_account: str | None = None
     role: Sequence[ApiResource] = ()
     cluster_role: Sequence[ApiResource] = ()
+
+    @property
+    def khshim_image(self) -> str:
+        """The image that khshim comes from; only to be put into another, the smaller one will do."""
+        is_default = self.image == Check._field_defaults["image"]
+        return f"{self.image}-runtime" if self.in_image and is_default else self.image
 
     @property
     def plain_env(self) -> dict[str, str]:
@@ -65,6 +76,15 @@ def validate(check: Check) -> None:
     _refuse_twins("--node-selector", [key for key, _ in check.node_selector])
     _validate_files([check.script, *check.files])
     _validate_durations(check)
+    if check.image_volume and check.in_image is None:
+        raise ManifestError(
+            "--image-volume is a way to bring khshim into another image: --in IMAGE is missing"
+        )
+    if check.image_volume and check.server is Server.V2:
+        raise ManifestError(
+            "--image-volume needs v3: Kuberhealthy v2 is older than such volumes, and would leave"
+            " it out of the pod"
+        )
     if check.cluster_role and check.namespace is None:
         raise ManifestError(
             "--cluster-role needs --namespace: its binding names the namespace of the service account"

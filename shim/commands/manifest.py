@@ -201,6 +201,25 @@ def parser(kind: type[Parser] = Parser) -> Parser:
         help=f"the image with khshim, as the nodes can pull it (default: {DEFAULTS['image']})",
     )
     pod.add_argument(
+        "--in",
+        dest="in_image",
+        metavar="IMAGE",
+        type=option_values.image,
+        help="another image to run the script in, such as postgres:17; an init container puts khshim"
+        f" into it, from --image (default then: {DEFAULTS['image']}-runtime)",
+    )
+    pod.add_argument(
+        "--image-volume",
+        action="store_true",
+        help="with --in, put khshim into it by an image volume (Kubernetes 1.33 and later)",
+    )
+    pod.add_argument(
+        "--user",
+        metavar="UID[:GID]",
+        type=option_values.user,
+        help="the user that the script runs as (default: the image's)",
+    )
+    pod.add_argument(
         "--pull-secret",
         dest="pull_secrets",
         metavar="NAME",
@@ -300,11 +319,22 @@ def _notes(checks: Sequence[Check], left_out: Sequence[str]) -> Iterator[str]:
 
 
 def _notes_on(check: Check) -> Iterator[str]:
-    if not kubernetes.has_registry(check.image):
+    image = check.khshim_image
+    if not kubernetes.has_registry(image):
         yield (
-            f"the image {check.image} is in no registry, so that each node must have it already"
-            f" (kind load docker-image {check.image}); else push it, and name it as it is called"
+            f"the image {image} is in no registry, so that each node must have it already"
+            f" (kind load docker-image {image}); else push it, and name it as it is called"
             " there: --image registry.example/khshim:1.2"
+        )
+    if check.in_image is not None and check.user is None:
+        yield (
+            f"no pod of this kind may run as root: if {check.in_image} does, or names its user"
+            " without a number, the pod will not start; then say --user 65532, or which it needs"
+        )
+    if check.image_volume:
+        yield (
+            "the schema of checks that Kuberhealthy v3.0.13 comes with knows no image volumes, so"
+            " that the API server refuses them until it is amended: see docs/RUNTIME.md"
         )
     if check.server is Server.V3 and not check.interval:
         yield (

@@ -6,6 +6,7 @@ cluster would refuse it or understand it otherwise.
 
 from __future__ import annotations
 
+import re
 from argparse import ArgumentTypeError
 from fractions import Fraction
 from typing import NamedTuple
@@ -17,6 +18,7 @@ from shim.settings import SETTINGS
 
 # What khshim and a shell script were measured to need, besides what the script does.
 LEAST_MEMORY = "32Mi"
+LARGEST_ID = 2**31 - 1  # of a user or a group, to Kubernetes
 TOLERATION_EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 KEY_RULE = (
     "a key is at most 63 letters, digits, '-', '_' and '.', with a letter or digit at both"
@@ -36,6 +38,13 @@ class Variable(NamedTuple):
 
     name: str
     value: str | SecretKey
+
+
+class User(NamedTuple):
+    """A user by number, and a group."""
+
+    uid: int
+    gid: int | None = None
 
 
 def plain_text(text: str) -> str:
@@ -85,6 +94,21 @@ def image(text: str) -> str:
             f"'{text}': an image's name is written like registry.example/khshim:1.2"
         )
     return text
+
+
+def user(text: str) -> User:
+    """Return the user of UID or UID:GID; root is none that a restricted pod may have."""
+    uid, colon, gid = text.partition(":")
+    numbers = [uid, gid] if colon else [uid]
+    if not all(re.fullmatch("[0-9]{1,10}", number) for number in numbers):
+        raise ArgumentTypeError(f"{text} is not written as UID or UID:GID, in numbers")
+    if max(map(int, numbers)) > LARGEST_ID:
+        raise ArgumentTypeError(f"{text}: such a number is at most {LARGEST_ID}")
+    if int(uid) == 0:
+        raise ArgumentTypeError(
+            f"{text} is root, which the restricted Pod Security Standard forbids"
+        )
+    return User(*map(int, numbers))
 
 
 def variable(text: str) -> Variable:

@@ -19,6 +19,7 @@ COMMANDS = {
     "try": ("khshim try SCRIPT [ARG...]", "show what would be reported, no cluster"),
     "manifest": ("khshim manifest SCRIPT...", "write the resources for kubectl apply"),
     "doctor": ("khshim doctor", "look at what usually goes wrong in a pod"),
+    "install": ("khshim install DIR", "copy khshim with its own runtime"),
 }
 
 

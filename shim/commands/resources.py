@@ -8,6 +8,7 @@ from shim.commands import kubernetes, rbac
 from shim.commands.check import Check
 from shim.commands.option_values import SecretKey, Variable
 from shim.kuberhealthy import Server
+from shim.runtime import HOME
 
 MOUNT_PATH = "/checks"
 # Runs once a year what v3 shall run once, since it does not read singleRunOnly yet.
@@ -18,8 +19,19 @@ TEMPORARY_SIZE = "16Mi"
 # Measured in a container: 16 MiB for khshim with sh and curl. Besides /tmp the rest is the script's.
 MEMORY_REQUEST = "32Mi"
 MEMORY_LIMIT = "80Mi"
+# khshim with its runtime has 32 MB, on the node's disk; the rest is for an older one beside it.
+RUNTIME_SIZE = "128Mi"
+# Where the init container has the volume: at HOME it would hide the khshim that is to be copied.
+INSTALL_PATH = "/install"
 
 Resource = dict[str, Any]
+
+# By the restricted Pod Security Standard; and what is not a volume cannot be written to.
+RESTRICTED: Resource = {
+    "allowPrivilegeEscalation": False,
+    "readOnlyRootFilesystem": True,
+    "capabilities": {"drop": ["ALL"]},
+}
 
 
 def config_map(check: Check) -> Resource:
@@ -79,6 +91,16 @@ def _check(check: Check) -> Resource:
 
 
 def _pod(check: Check) -> Resource:
+    volumes: list[Resource] = [
+        {"name": "checks", "configMap": {"name": check.name}},
+        {"name": "tmp", "emptyDir": {"medium": "Memory", "sizeLimit": TEMPORARY_SIZE}},
+    ]
+    init = []
+    if check.image_volume:
+        volumes.append({"name": "khshim", "image": {"reference": check.khshim_image}})
+    elif check.in_image is not None:
+        volumes.append({"name": "khshim", "emptyDir": {"sizeLimit": RUNTIME_SIZE}})
+        init.append(_init_container(check))
     pod: Resource = {
         "restartPolicy": "Never",
         # The script has the rights of its service account only where one was asked for.
@@ -87,11 +109,9 @@ def _pod(check: Check) -> Resource:
             "runAsNonRoot": True,
             "seccompProfile": {"type": "RuntimeDefault"},
         },
+        **({"initContainers": init} if init else {}),
         "containers": [_container(check)],
-        "volumes": [
-            {"name": "checks", "configMap": {"name": check.name}},
-            {"name": "tmp", "emptyDir": {"medium": "Memory", "sizeLimit": TEMPORARY_SIZE}},
-        ],
+        "volumes": volumes,
     }
     if check.account is not None:
         pod["serviceAccountName"] = check.account
@@ -107,30 +127,52 @@ def _pod(check: Check) -> Resource:
 
 
 def _container(check: Check) -> Resource:
+    mounts: list[Resource] = [
+        {"name": "checks", "mountPath": MOUNT_PATH, "readOnly": True},
+        {"name": "tmp", "mountPath": "/tmp"},
+    ]
+    security = dict(RESTRICTED)
+    entry = {} if check.in_image is None else {"command": [f"{HOME}/bin/khshim"]}
     container: Resource = {
         "name": "check",
-        "image": check.image,
+        "image": check.in_image or check.image,
+        **entry,
         "args": [f"{MOUNT_PATH}/{check.script.name}", *map(kubernetes.literal, check.args)],
         "env": [_variable(one) for one in (Variable("SHIM_CHECK_NAME", check.name), *check.env)],
         "resources": {
             "requests": {"cpu": check.cpu, "memory": check.memory or MEMORY_REQUEST},
             "limits": {"memory": check.memory or MEMORY_LIMIT},
         },
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
-        "volumeMounts": [
-            {"name": "checks", "mountPath": MOUNT_PATH, "readOnly": True},
-            {"name": "tmp", "mountPath": "/tmp"},
-        ],
+        "securityContext": security,
+        "volumeMounts": mounts,
     }
+    if check.in_image is not None:
+        mount = {"name": "khshim", "mountPath": HOME, "readOnly": True}
+        mounts.append({**mount, "subPath": HOME.strip("/")} if check.image_volume else mount)
+    if check.user is not None:
+        security["runAsUser"] = check.user.uid
+        if check.user.gid is not None:
+            security["runAsGroup"] = check.user.gid
     if check.files:
         container["workingDir"] = MOUNT_PATH  # so that `. ./lib.sh` finds its file
     if check.env_from:
         container["envFrom"] = [{field: {"name": name}} for field, name in check.env_from]
     return container
+
+
+def _init_container(check: Check) -> Resource:
+    """Return what puts khshim into the volume that the script's container has it from."""
+    return {
+        "name": "khshim",
+        "image": check.khshim_image,
+        "args": ["install", INSTALL_PATH],
+        "resources": {
+            "requests": {"cpu": check.cpu, "memory": MEMORY_REQUEST},
+            "limits": {"memory": MEMORY_LIMIT},
+        },
+        "securityContext": RESTRICTED,
+        "volumeMounts": [{"name": "khshim", "mountPath": INSTALL_PATH}],
+    }
 
 
 def _variable(variable: Variable) -> Resource:

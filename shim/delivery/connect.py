@@ -13,6 +13,13 @@ from typing import Any, NamedTuple
 CONNECT_TIMEOUT = 5.0
 # "Connection Attempt Delay" (RFC 8305, section 5): then the next address is tried as well.
 NEXT_ADDRESS_AFTER = 0.25
+# Where distributions keep the authorities that they trust: Debian and Alpine, Fedora, openSUSE, others.
+AUTHORITIES = (
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+)
 
 
 class Address(NamedTuple):
@@ -95,9 +102,25 @@ def tls_context(ca_file: str | None) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
         if ca_file is None:
-            context.load_default_certs()
+            _trust_the_system(context)
         else:
             context.load_verify_locations(ca_file)
     except OSError as error:
         raise OSError(f"{ca_file}: {error}") from error
     return context
+
+
+def _trust_the_system(context: ssl.SSLContext) -> None:
+    """Trust the authorities of the image, where it has any; else those that come with OpenSSL.
+
+    In khshim's own runtime the latter are its own. An image that trusts only an authority
+    of the house, or was stripped of some, means it so: nothing is added to what it has.
+    """
+    if not (os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR")):
+        for path in AUTHORITIES:
+            try:
+                context.load_verify_locations(path)
+                return
+            except OSError:
+                pass  # it is not there, or empty
+    context.load_default_certs()

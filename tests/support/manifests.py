@@ -117,10 +117,11 @@ def assert_restricted(pod: Resource, *, has_token: bool = False) -> None:
             "projected",
             "downwardAPI",
         }
-    # Nothing else can be written to.
-    [temporary] = [volume["name"] for volume in pod["volumes"] if "emptyDir" in volume]
+    # Nothing but /tmp can be written to.
     for container in pod["containers"]:
-        assert {"name": temporary, "mountPath": "/tmp"} in container["volumeMounts"]
+        mounts = container["volumeMounts"]
+        assert [m["mountPath"] for m in mounts if not m.get("readOnly")] == ["/tmp"]
+    for container in [*pod["containers"], *pod.get("initContainers", [])]:
         context = container["securityContext"]
         assert context["allowPrivilegeEscalation"] is False
         assert context["capabilities"] == {"drop": ["ALL"]}

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import random
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -122,3 +123,91 @@ def tls_port(context: ssl.SSLContext) -> Iterator[int]:
 
     with tcp_server(serve) as port:
         yield port
+
+
+@contextmanager
+def relay(
+    port: int, host: str = "127.0.0.1", context: ssl.SSLContext | None = None
+) -> Iterator[int]:
+    """Yield a port whose connections, one after the other, go on to `port`; with TLS by `context`."""
+
+    def copy(source: socket.socket, target: socket.socket) -> None:
+        try:
+            while data := source.recv(65_536):
+                target.sendall(data)
+            target.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass  # one of the two has gone
+
+    def serve(connection: socket.socket) -> None:
+        connection.settimeout(10)
+        with ExitStack() as stack:
+            front = stack.enter_context(connection)
+            if context is not None:
+                front = stack.enter_context(context.wrap_socket(connection, server_side=True))
+            back = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+            thread = threading.Thread(target=copy, args=(front, back))
+            thread.start()
+            copy(back, front)
+            thread.join()
+
+    with tcp_server(serve, host) as own_port:
+        yield own_port
+
+
+class NameServer(NamedTuple):
+    """A name server: its address, always at port 53, and the questions it got: name and type."""
+
+    address: str
+    questions: list[tuple[str, str]]
+
+
+TYPES = {1: "A", 28: "AAAA"}
+NO_SUCH_NAME = 3
+
+
+@contextmanager
+def name_server(records: Mapping[str, str]) -> Iterator[NameServer]:
+    """Yield a server that knows one address for each name, and says of all others that they are none.
+
+    RFC 1035, section 4.1. Needs the right to bind port 53.
+    """
+
+    def answer(question: bytes) -> bytes:
+        labels = []
+        at = 12
+        while length := question[at]:
+            labels.append(question[at + 1 : at + 1 + length].decode())
+            at += 1 + length
+        name = ".".join(labels)
+        kind = TYPES.get(int.from_bytes(question[at + 1 : at + 3], "big"), "")
+        server.questions.append((name, kind))
+        found = b""
+        if name in records and (":" in records[name]) == (kind == "AAAA"):
+            family = socket.AF_INET6 if kind == "AAAA" else socket.AF_INET
+            address = socket.inet_pton(family, records[name])
+            # The name again, as a pointer; the type and class; a second to live.
+            found = b"\xc0\x0c" + question[at + 1 : at + 5] + b"\0\0\0\1\0"
+            found += bytes([len(address)]) + address
+        code = 0 if name in records else NO_SUCH_NAME
+        flags = bytes([0x85, 0x80 | code])  # an answer, authoritative, recursion available
+        counts = bytes([0, 1, 0, bool(found), 0, 0, 0, 0])
+        return question[:2] + flags + counts + question[12 : at + 5] + found
+
+    def work() -> None:
+        while True:
+            question, sender = sock.recvfrom(512)
+            if not question:
+                return
+            sock.sendto(answer(question), sender)
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        address = f"127.{random.randrange(2, 255)}.{random.randrange(255)}.53"
+        sock.bind((address, 53))
+        server = NameServer(address, [])
+        thread = threading.Thread(target=work)
+        thread.start()
+        yield server
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ending:
+            ending.sendto(b"", (address, 53))
+        thread.join()
