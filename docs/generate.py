@@ -28,6 +28,7 @@ MADE: dict[str, Callable[[], str]] = {
 # Files that name the image with its version.
 NAMES_THE_IMAGE = (
     "README.md",
+    "docs/RUNTIME.md",
     "Dockerfile",
     "khcheck.yaml",
     "healthcheck.yaml",

@@ -27,7 +27,7 @@ def test_every_test_that_is_named_exists(reference: str) -> None:
         assert re.search(rf"def test_\w*{re.escape(part.removeprefix('test_'))}", FUNCTIONS), part
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/RELIABILITY.md"])
+@pytest.mark.parametrize("document", ["README.md", "docs/RELIABILITY.md", "docs/RUNTIME.md"])
 def test_every_link_leads_somewhere(document: str) -> None:
     path = ROOT / document
     for target in re.findall(r"\]\(([^)#]+)\)", path.read_text()):
