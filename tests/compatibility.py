@@ -68,7 +68,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "case(name): the row of docs/COMPATIBILITY.md")
     section = config.getoption("--compatibility")
     if section:
         config.pluginmanager.register(Results(section))

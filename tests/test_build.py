@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import re
 import signal
 from collections.abc import Callable, Sequence
 
@@ -11,6 +10,7 @@ from hypothesis import strategies as st
 
 from shim.commands.fake_kuberhealthy import Request, reply_to
 from shim.kuberhealthy import Endpoint, Server
+from shim.report import wording
 from shim.report.build import MAX_BODY_SIZE, NOTHING_CAPTURED, PASSED, Report
 from shim.report.build import failure as edited_failure
 from shim.report.build import judge, lines_of
@@ -77,11 +77,29 @@ def test_a_long_line_is_cut() -> None:
     assert cut == "x" * 999 + "…"
 
 
-@pytest.mark.parametrize("offset", [0, 1])
-def test_a_cut_never_halves_a_doubled_backslash(offset: int) -> None:
-    [error] = failure([], Server.V3, of_lines(b"x" * offset + b"\\" * 1000)).errors
-    assert len(error) <= MAX_LINE_LENGTH
-    assert re.fullmatch(r"x?(\\\\)+…", error)
+@pytest.mark.parametrize(
+    ("line", "cut"),
+    [
+        ("\\" * 600, "\\" * 998 + "…"),
+        ("X" + "\\" * 600, "X" + "\\" * 998 + "…"),
+        ("XX" + "\\" * 600, "XX" + "\\" * 996 + "…"),
+        ("\\" * 600 + "XX", "\\" * 998 + "…"),
+        # Where the beginning is missing.
+        ("…" + "\\" * 600, "…" + "\\" * 998),
+        ("…" + "\\" * 600 + "X", "…" + "\\" * 998 + "X"),
+        ("…" + "\\" * 600 + "XX", "…" + "\\" * 996 + "XX"),
+        ("…XX" + "\\" * 600, "…" + "\\" * 998),
+        ("…" + "x" * 999, "…" + "x" * 999),
+        ("…x" + "y" * 999, "…" + "y" * 999),
+        ("…" + "X" * 600 + "\\" * 250, "…" + "X" * 499 + "\\" * 500),
+    ],
+)
+def test_a_cut_never_halves_a_doubled_backslash(line: str, cut: str) -> None:
+    assert failure([], Server.V3, of_lines(line.encode())).errors == [cut]
+
+
+def test_what_is_no_unicode() -> None:
+    assert failure(["a\ud800b"], Server.V3, lines_of(["c\ud800d"])).errors == ["a?b", "c?d"]
 
 
 def test_head_and_tail_of_many_lines() -> None:
@@ -151,6 +169,77 @@ def test_large_lines_are_limited_by_the_size_of_the_json() -> None:
     assert report.errors[0].startswith("00 ") and report.errors[-1].startswith("19 ")
     [marker] = [error for error in report.errors if error.startswith("…")]
     assert f"… {20 - (len(report.errors) - 1)} lines are left out" in marker
+
+
+def test_a_report_may_be_as_large_as_the_limit() -> None:
+    lines = [b"%02d" % number + b"x" * 998 for number in range(16)]
+    room = 16_384 - len(failure([], Server.V3, of_lines(*lines, b"y")).body())
+    errors = failure([], Server.V3, of_lines(*lines, b"y" * (room + 1))).errors
+    assert len(Report(False, errors).body()) == 16_384
+    assert errors[-1] == "y" * (room + 1)
+    errors = failure([], Server.V3, of_lines(*lines, b"y" * (room + 2))).errors
+    assert errors[8] == "… 1 line is left out here; the pod's log has everything …"
+
+
+@given(
+    st.lists(st.integers(1, 999), max_size=70),
+    st.lists(st.integers(1, 999), max_size=70),
+    st.integers(0, 3),
+    st.sampled_from(["", "A sentence.", "x" * 990]),
+)
+def test_no_line_is_left_out_that_would_fit(
+    head: list[int], tail: list[int], gap: int, sentence: str
+) -> None:
+    texts = [f"{number} ".ljust(size, "€") for number, size in enumerate([*head, *tail])]
+    lines = [text.strip().encode() for text in texts]
+    texts = [line.decode() for line in lines]
+    sentences = [sentence] if sentence else []
+    output = Captured(lines[: len(head)], gap, 0, lines[len(head) :])
+    errors = failure(sentences, Server.V3, output).errors
+    everything = [*sentences, *texts]
+    if not texts or (errors == everything and not gap):
+        assert errors == (everything or ["The check failed without saying why."])
+        return
+    [place] = [at for at, error in enumerate(errors) if error.startswith("… ")]
+    first, last = errors[len(sentences) : place], errors[place + 1 :]
+    assert errors[: len(sentences)] == sentences
+    left_out = len(texts) - len(first) - len(last) + gap
+    assert errors[place] == wording.lines_left_out(left_out)
+    assert texts[: len(first)] == first and texts[len(texts) - len(last) :] == last
+    if gap:
+        assert len(first) <= len(head) and len(last) <= len(tail)
+    if left_out == gap:
+        return
+    # The sides take turns, as long as both have something left.
+    at_middle = (len(first) == len(head), len(last) == len(tail)) if gap else (False, False)
+    if not any(at_middle):
+        assert len(first) - len(last) in (0, 1)
+    from_start = at_middle[1] or (len(first) == len(last) and not at_middle[0])
+    following = texts[len(first)] if from_start else texts[len(texts) - len(last) - 1]
+    marker = wording.lines_left_out(left_out - 1)
+    longer = Report(False, [*errors[:place], marker, *last, following])
+    assert len(longer.errors) > MAX_LINES or len(longer.body()) > MAX_BODY_SIZE
+
+
+def test_lines_on_one_side_of_what_was_dropped() -> None:
+    lines = [b"%02d" % number + b"x" * 998 for number in range(30)]
+    errors = failure([], Server.V3, Captured(lines[:2], 5, 0, lines[2:])).errors
+    assert [error[:2] for error in errors[:2]] == ["00", "01"]
+    assert errors[2].startswith("… 19 lines are left out here")
+    assert [error[:2] for error in errors[3:]] == [f"{number}" for number in range(16, 30)]
+    errors = failure([], Server.V3, Captured(lines[:28], 5, 0, lines[28:])).errors
+    assert [error[:2] for error in errors[:14]] == [f"{number:02}" for number in range(14)]
+    assert errors[14].startswith("… 19 lines are left out here")
+    assert [error[:2] for error in errors[15:]] == ["28", "29"]
+
+
+def test_sentences_alone_may_fill_a_report() -> None:
+    sentences = ["€" * 1000] * 5
+    errors = failure(sentences, Server.V3, of_lines(b"a" * 900, b"b" * 900, b"c" * 900)).errors
+    assert errors[:5] == sentences and errors[5].startswith("a") and len(errors) == 7
+    sentences += ["x" * 1000, "y" * 310]
+    lines = of_lines(b"a" * 900, b"b" * 900)
+    assert failure(sentences, Server.V3, lines).errors == sentences
 
 
 def test_the_count_includes_what_was_dropped_while_running() -> None:
@@ -294,6 +383,15 @@ ODD = "The plugin exited with status {}, which is not a status of a Nagios plugi
         (lambda: judged(exited(2), of_lines(b"x | a=1"), is_plugin=True, stream="both"), ["x"]),
         (lambda: judged(exited(2), of_lines(b"x | a=1"), is_plugin=True), ["x | a=1"]),
         (lambda: judged(exited(2), of_lines(b"x | a=1"), stream="stdout"), ["x | a=1"]),
+        (
+            lambda: judged(
+                exited(2),
+                Captured([b"x | a=1", b"y"], 5, 0, [b"z | b=1", b"c=3", b"end"]),
+                is_plugin=True,
+                stream="stdout",
+            ),
+            ["x", "y", wording.lines_left_out(5), "z", "end"],
+        ),
         # What is left of a stream that shows nothing.
         (
             lambda: judged(exited(2), of_lines(b"\0")),

@@ -14,6 +14,8 @@ from shim.settings import SETTINGS
 from tests.support.khshim import KHSHIM, Shim, base_environ
 from tests.support.terminals import on_terminal
 
+pytestmark = pytest.mark.whole_run
+
 Write = Callable[..., str]
 
 

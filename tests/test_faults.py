@@ -314,8 +314,10 @@ def test_at_the_limit_on_processes_pid_1_reaps_what_it_has_killed(
             path, env={"KH_REPORTING_URL": url}, prefix=[*pid_1(), *limit]
         )
         connection, _ = listener.accept()
+        while not connection.recv(65536):  # an attempt that a busy machine gave up
+            connection.close()
+            connection, _ = listener.accept()
         with connection:
-            assert connection.recv(65536)
             [group] = Path("/sys/fs/cgroup/pids").glob(f"khshim-test-{os.getpid()}-12")
             assert int((group / "pids.current").read_text()) <= 2  # khshim and its thread
             connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")

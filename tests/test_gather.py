@@ -12,6 +12,8 @@ import pytest
 from tests.support.go_parsers import GoParsers
 from tests.support.manifests import Resource, assert_restricted, load, manifest, pod_spec, validate
 
+pytestmark = pytest.mark.whole_run
+
 Lay = Callable[..., list[str]]
 ALL = ("--interval=5m", "--timeout=1m", "--image=registry.example/khshim:1")
 SH = "#!/bin/sh\n"

@@ -40,15 +40,17 @@ def exchange(served: Served, request: bytes) -> bytes:
 
 
 def test_any_method_is_a_request(served: Served) -> None:
-    answer = exchange(served, b"BREW //pot?a HTTP/1.1\r\nX: 1\r\nx: 2\r\n\r\n")
+    answer = exchange(served, b"BREW //pot?a HTTP/1.1\r\nHost: x\r\nX: 1\r\nx: 2\r\n\r\n")
     head, _, body = answer.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 202 ") and b"X-Own: 1" in head
     assert body == b"text"
-    assert served[1] == [Message("BREW", "//pot?a", {"x": "1"}, b"")]
+    assert served[1] == [Message("BREW", "//pot?a", {"x": "1", "host": "x"}, b"")]
 
 
 def test_head_has_no_body(served: Served) -> None:
-    assert exchange(served, b"HEAD / HTTP/1.1\r\n\r\n").endswith(b"Content-Length: 4\r\n\r\n")
+    assert exchange(served, b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n").endswith(
+        b"Content-Length: 4\r\n\r\n"
+    )
 
 
 @pytest.mark.parametrize(
@@ -66,7 +68,7 @@ def test_head_has_no_body(served: Served) -> None:
     ],
 )
 def test_bodies(served: Served, headers: bytes, body: bytes, read: bytes) -> None:
-    answer = exchange(served, b"POST / HTTP/1.1\r\n" + headers + b"\r\n\r\n" + body)
+    answer = exchange(served, b"POST / HTTP/1.1\r\nHost: x\r\n" + headers + b"\r\n\r\n" + body)
     assert answer.startswith(b"HTTP/1.1 202 ")
     assert [message.body for message in served[1]] == [read]
 
@@ -74,19 +76,23 @@ def test_bodies(served: Served, headers: bytes, body: bytes, read: bytes) -> Non
 @pytest.mark.parametrize(
     ("request_head", "status"),
     [
-        (b"POST / HTTP/1.1\r\nTransfer-Encoding: gzip", 501),
-        (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked", 400),
-        (b"POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2", 400),
-        (b"POST / HTTP/1.1\r\nContent-Length: +1", 400),
-        (b"POST / HTTP/1.1\r\nContent-Length: 9223372036854775808", 400),
-        (b"POST path HTTP/1.1", 400),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip", 501),
+        (
+            b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+            400,
+        ),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2", 400),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: +1", 400),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9223372036854775808", 400),
+        (b"POST path HTTP/1.1\r\nHost: x", 400),
+        (b"POST / HTTP/1.1\r\nX: 1", 400),
         (b"GET /", 400),
     ],
 )
 def test_what_cannot_be_understood_ends_the_connection(
     served: Served, request_head: bytes, status: int
 ) -> None:
-    next_one = b"GET /next HTTP/1.1\r\n\r\n"
+    next_one = b"GET /next HTTP/1.1\r\nHost: x\r\n\r\n"
     answer = exchange(served, request_head + b"\r\n\r\n" + next_one)
     assert answer.startswith(b"HTTP/1.1 %d " % status)
     assert answer.count(b"HTTP/1.1 ") == 1 and served[1] == []

@@ -130,4 +130,4 @@ def test_wrong_usage(words: list[str]) -> None:
         [*KHSHIM, "install", *words], capture_output=True, text=True, check=False
     )
     assert result.returncode == 64
-    assert result.stderr.count("\n") == 1 and "see khshim --help" in result.stderr
+    assert result.stderr.count("\n") == 1 and "khshim install --help" in result.stderr

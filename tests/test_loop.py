@@ -20,6 +20,8 @@ from shim.supervise.sink import Sink
 from tests.support.processes import wait_until_gone
 from tests.support.settings import GOOD
 
+pytestmark = pytest.mark.whole_run
+
 Write = Callable[..., str]
 # Holds the pipes after the script's end, for as long as it is let.
 HOLDER = "#!/bin/sh\n(trap '' TERM; exec sleep 1000) &\nexit 0\n"

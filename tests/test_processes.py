@@ -23,8 +23,11 @@ child.orphans_are_adopted = adopts
 poll = select.poll()
 poll.register(child.stdout, select.POLLIN)
 def line():
-    poll.poll()
-    return os.read(child.stdout, 100).decode().strip()
+    text = b""
+    while not text.endswith(b"\\n"):
+        poll.poll()
+        text += os.read(child.stdout, 100)
+    return text.decode().strip()
 def ends():
     os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
 processes = Processes(child)
@@ -62,7 +65,7 @@ os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
 print(processes.has_script_ended(), os.path.exists(f"/proc/{pid}"))
 processes.kill()
 """
-    orphan = "(true & echo $!) ; exec sleep 1000"
+    orphan = "pid=$( (true & echo $!) ); echo $pid; exec sleep 1000"
     assert run(code, orphan, adopts=True) == ["False", "False"]
 
 

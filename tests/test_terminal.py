@@ -17,6 +17,8 @@ from tests.support.khshim import KHSHIM, base_environ
 from tests.support.terminals import on_terminal, terminal
 from tests.test_try_script import try_script
 
+pytestmark = pytest.mark.whole_run
+
 Write = Callable[..., str]
 
 GREEN_OK = "\x1b[32mOK\x1b[0m   reported after "

@@ -19,6 +19,8 @@ from tests.support.terminals import terminal
 from tests.test_terminal import on_a_terminal
 from tests.test_try_script import try_script
 
+pytestmark = pytest.mark.whole_run
+
 Write = Callable[..., str]
 
 

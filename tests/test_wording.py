@@ -69,6 +69,16 @@ LATE = (
             " end it: it is stuck in the kernel, as on a dead network file system.",
         ),
         (
+            RAN_OUT._replace(stopped_after=0.0, time_left=0.5),
+            "Timed out: the script was still running after 0.00 s and was stopped 0.50 s before the"
+            " check's deadline.",
+        ),
+        (
+            TOLD._replace(stopped_after=0.0),
+            "khshim was told to stop by SIGTERM after 0.00 s (a deleted or evicted pod?), before the"
+            " script had finished.",
+        ),
+        (
             TOLD,
             "khshim was told to stop by SIGTERM after 8.0 s (a deleted or evicted pod?), before the"
             " script had finished.",

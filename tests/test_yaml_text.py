@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from shim.commands.yaml_text import to_yaml
 from tests.support.go_parsers import GoParsers
 
+pytestmark = pytest.mark.whole_run
+
 # What some parser takes for something else than the string that it is.
 ODD = """
     y Y n N yes Yes YES no No NO on On ON off Off OFF true True TRUE false False FALSE

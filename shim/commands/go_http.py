@@ -91,6 +91,8 @@ class _Handler(BaseHTTPRequestHandler):
         words = self.requestline.split()
         if len(words) != 3 or not (words[1].startswith("/") or "://" in words[1]):
             raise _Framing(400)
+        if self.request_version == "HTTP/1.1" and len(self.headers.get_all("Host", [])) != 1:
+            raise _Framing(400)  # RFC 9112, 3.2
         # Go reads the first one where a header is there twice.
         pairs = reversed(self.headers.items())
         headers = {name.lower(): value.strip() for name, value in pairs}

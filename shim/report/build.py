@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import zip_longest
 from typing import NamedTuple
 
 from shim.report import wording
-from shim.report.excerpt import MAX_LINES, Editor, Excerpt, count, excerpt, last_line
+from shim.report.excerpt import MAX_LINES, Editor, Excerpt, Line, count, excerpt, last_line
 from shim.supervise.capture import Captured
 from shim.supervise.escalation import StoppedBy
 from shim.supervise.outcome import Ending, Outcome
@@ -56,7 +57,7 @@ def judge(
     output: Captured,
     other_output: Captured,
     hints: Sequence[str],
-    is_plugin: bool = False,
+    is_plugin: bool,
 ) -> Report:
     """Return the report on a script that ran.
 
@@ -121,38 +122,32 @@ def _failure(sentences: Sequence[str], editor: Editor, shown: Excerpt) -> Report
         marker.append(wording.middle_left_out(shown.one_line_of))
     elif shown.gap:
         marker.append(wording.lines_left_out(shown.gap))
-    head, tail = ([line.text for line in lines] for lines in (shown.head, shown.tail))
-    errors = [*first, *head, *marker, *tail]
-    if len(errors) <= MAX_LINES and len(Report(False, errors).body()) <= MAX_BODY_SIZE:
-        return Report(False, errors)
-    return Report(False, [*first, *_shortened(shown, taken=first)])
+    errors = [*first, *_texts(shown.head), *marker, *_texts(shown.tail)]
+    return Report(False, errors if _fits(errors) else _shortened(shown, first))
 
 
-def _shortened(shown: Excerpt, *, taken: list[str]) -> list[str]:
-    """Return as many lines as fit from both ends, and a line that counts what is missing.
-
-    `taken` are the errors that the limits must hold as well.
-    """
+def _shortened(shown: Excerpt, first: list[str]) -> list[str]:
+    """Return `first`, as many lines as fit from both ends, and a line that counts the rest."""
     lines = shown.head + shown.tail
-    start, stop = 0, len(lines)
     # No line from the other side of the gap may be counted as coming before it.
-    middle = len(shown.head)
-    start_limit, stop_limit = (middle, middle) if shown.gap else (len(lines), 0)
-    room = MAX_LINES - len(taken) - 1
-    size = MAX_BODY_SIZE - len(Report(False, [*taken, wording.lines_left_out(10**15)]).body())
-    while start < stop:
-        from_start = start < start_limit and (start <= len(lines) - stop or stop <= stop_limit)
-        if not from_start and stop <= stop_limit:
+    middle = len(shown.head) if shown.gap else (len(lines) + 1) // 2
+    pairs = zip_longest([True] * middle, [False] * (len(lines) - middle))
+    turns = [is_first for pair in pairs for is_first in pair if is_first is not None]
+    errors = first
+    for shown_lines in range(len(lines)):
+        start = sum(turns[:shown_lines])
+        stop = len(lines) - (shown_lines - start)
+        marker = wording.lines_left_out(shown.gap + count(lines[start:stop]))
+        longer = [*first, *_texts(lines[:start]), marker, *_texts(lines[stop:])]
+        if not _fits(longer):
             break
-        line = lines[start] if from_start else lines[stop - 1]
-        size -= len(json.dumps(line.text, ensure_ascii=False).encode()) + len(", ")
-        room -= 1
-        if size < 0 or room < 0:
-            break
-        if from_start:
-            start += 1
-        else:
-            stop -= 1
-    missing = shown.gap + count(lines[start:stop])
-    first, last = ([line.text for line in part] for part in (lines[:start], lines[stop:]))
-    return [*first, wording.lines_left_out(missing), *last]
+        errors = longer
+    return errors
+
+
+def _fits(errors: list[str]) -> bool:
+    return len(errors) <= MAX_LINES and len(Report(False, errors).body()) <= MAX_BODY_SIZE
+
+
+def _texts(lines: Iterable[Line]) -> list[str]:
+    return [line.text for line in lines]

@@ -57,7 +57,7 @@ class Editor:
         """Return a sentence of khshim's, fit to be shown; "" for a blank one."""
         return self._fit(self._mask(clean(text.encode("utf-8", "replace"))))
 
-    def line(self, line: Line, *, of_plugin: bool = False) -> Line:
+    def line(self, line: Line, *, of_plugin: bool) -> Line:
         """Return a cleaned line, fit to be shown, `of_plugin` without performance data."""
         text = self._mask(line.text)
         if of_plugin:

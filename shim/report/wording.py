@@ -40,7 +40,7 @@ def exit_status(status: int, *, lacks_library: bool) -> str:
     """Return the exit status, and in brackets what it means by convention."""
     if lacks_library:
         meaning = "a shared library is missing"
-    elif status > 128 and status - 128 in signal.valid_signals():
+    elif status - 128 in signal.valid_signals():
         meaning = f"a command in it died of {signals.name(status - 128)}"
     else:
         meaning = MEANINGS.get(status, "")

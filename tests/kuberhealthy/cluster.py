@@ -97,8 +97,9 @@ def state_of(found: Object, server: Server) -> State:
     if server is Server.V2:
         spec = found["spec"]
         errors = spec.get("Errors") or []
-        # The controller writes a duration at the end, or an error and no duration.
-        return State(spec["OK"], errors, is_over=spec["RunDuration"] != "0s")
+        # The controller's last word has a duration, or is an error of its own.
+        failed = any(error.startswith("Check execution error: ") for error in errors)
+        return State(spec["OK"], errors, failed or spec["RunDuration"] not in ("", "0s"))
     status = found.get("status") or {}
     is_over = not status.get("currentUUID") and "lastRunUnix" in status
     return State(status.get("ok", False), status.get("errors") or [], is_over)
@@ -121,35 +122,28 @@ class Cluster:
         self.server = server
         self._checks = checks
         self._folder = folder
-        self._stack = ExitStack()
         self._environments: dict[str, dict[str, str]] = {}
         self._http = urllib3.PoolManager(headers={"User-Agent": "tests"}, maxsize=8)
 
     def __enter__(self) -> Cluster:
-        api_server, self._parsers = self._start("apiserver"), self._start("parsers")
-        assert api_server.stdout is not None
-        self._api = f"http://{api_server.stdout.readline().strip()}"
-        for check in self._checks:
-            self.call("POST", CHECKS[self.server], check.manifest(self.server))
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.address = f"127.0.0.1:{free.getsockname()[1]}"
-        self._start_kuberhealthy()
-        patient = urllib3.Retry(total=None, connect=100, backoff_factor=0.1, backoff_max=0.2)
-        self._http.request("GET", f"http://{self.address}/metrics", retries=patient)
+        with ExitStack() as stack:
+            api_server = stack.enter_context(_start("apiserver"))
+            self._parsers = stack.enter_context(_start("parsers"))
+            assert api_server.stdout is not None
+            self._api = f"http://{api_server.stdout.readline().strip()}"
+            for check in self._checks:
+                self.call("POST", CHECKS[self.server], check.manifest(self.server))
+            self._start_kuberhealthy()
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(self, *exception: object) -> None:
         self._stack.close()
 
-    def _start(self, name: str) -> subprocess.Popen[str]:
-        """Start a helper, which ends where its standard input does."""
-        process = subprocess.Popen(
-            [helper(name)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        return self._stack.enter_context(process)
-
     def _start_kuberhealthy(self) -> None:
-        """Run the server itself as a pod, as in a cluster."""
+        """Run the server itself as a pod, as in a cluster, and wait until it answers."""
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.address = f"127.0.0.1:{free.getsockname()[1]}"
         kubeconfig = {
             "apiVersion": "v1",
             "kind": "Config",
@@ -188,6 +182,8 @@ class Cluster:
             ),
         }
         self.call("POST", "api/v1/namespaces/kuberhealthy/pods", manifest)
+        patient = urllib3.Retry(total=None, connect=100, backoff_factor=0.1, backoff_max=0.2)
+        self._http.request("GET", f"http://{self.address}/metrics", retries=patient)
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
         """Call the API and return its answer."""
@@ -226,19 +222,22 @@ class Cluster:
 
     def wait_for_state(self, name: str) -> State:
         """Return what is known of a check once its run is over."""
-        found = self._watch_state(name, lambda found: state_of(found, self.server).is_over)
+        found = self.watch_state(name, lambda found: state_of(found, self.server).is_over)
         return state_of(found, self.server)
 
-    def _watch_state(self, name: str, until: Callable[[Object], bool]) -> Object:
+    def watch_state(self, name: str, until: Callable[[Object], bool]) -> Object:
         return self.watch(f"{STATES[self.server]}?fieldSelector=metadata.name={name}", until)
 
-    def wait_for_pod(self, name: str, until: Callable[[Object], bool]) -> Object:
-        """Return a check's pod, once it is as waited for."""
-        return self.watch(f"{PODS}?labelSelector={NAME_LABEL[self.server]}={name}", until)
+    def wait_for_pod(
+        self, name: str, until: Callable[[Object], bool], *, gone: bool = False
+    ) -> Object:
+        """Return a check's pod once it is as waited for, with `gone` also one that was so."""
+        since = "&resourceVersion=1" if gone else ""
+        return self.watch(f"{PODS}?labelSelector={NAME_LABEL[self.server]}={name}{since}", until)
 
-    def wait_for_end(self, name: str) -> Object:
-        """Return a check's pod, once its process has ended."""
-        return self.wait_for_pod(name, lambda pod: exit_code(pod) is not None)
+    def wait_for_end(self, name: str, *, gone: bool = False) -> Object:
+        """Return a check's pod once its process has ended."""
+        return self.wait_for_pod(name, lambda pod: exit_code(pod) is not None, gone=gone)
 
     def pod_log(self, pod: Object) -> bytes:
         path = f"{self._api}/{PODS}/{pod['metadata']['name']}/log"
@@ -257,7 +256,7 @@ class Cluster:
             pod = self.wait_for_pod(name, is_running)
             if self.server is Server.V3:
                 # Its last write when it starts a run.
-                self._watch_state(name, lambda found: "lastRunUnix" in found.get("status", {}))
+                self.watch_state(name, lambda found: "lastRunUnix" in found.get("status", {}))
             variables = pod["spec"]["containers"][0]["env"]
             self._environments[name] = {
                 variable["name"]: variable.get("value", "checks") for variable in variables
@@ -328,6 +327,13 @@ class Cluster:
         verdict = json.loads(self._parsers.stdout.readline())
         errors = {name.removeprefix("checks/"): text for name, text in verdict["errors"].items()}
         return Metrics(verdict["problems"], errors)
+
+
+def _start(name: str) -> subprocess.Popen[str]:
+    """Start a helper, which ends where its standard input does."""
+    return subprocess.Popen(
+        [helper(name)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
 
 
 def label_of(errors: Sequence[str]) -> str:

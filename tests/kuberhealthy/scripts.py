@@ -53,15 +53,24 @@ HOSTILE = [
 ]
 LAST_WORDS = "still waiting for Godot"
 WAITING = f"echo '{LAST_WORDS}' >&2; exec sleep 1000"
-HANGING = [Script(f"hanging-{timeout}s", WAITING, f"{timeout}s") for timeout in range(10, 61, 5)]
+HANGING = [Script(f"hanging-{timeout}s", WAITING, f"{timeout}s") for timeout in range(15, 61, 5)]
 DEAF = Script("deaf", f"trap '' TERM; echo '{LAST_WORDS}' >&2; sleep 1000; sleep 1000", "40s")
 QUICK = Script("quick", "exit 0", "15s")
+TEN_SECONDS = Script("hanging-10s", WAITING, "10s")
 # A pod that is still there when its time is over, since it ignores SIGTERM.
 IGNORES_SIGTERM = ["sh", "-c", "trap '' TERM; while :; do sleep 1; done"]
 LATE = Check("late", IGNORES_SIGTERM, "10s", grace_period=600)
 
-# A check that waits, until the pod is deleted, and says through a FIFO that it does.
-DELETED = Script("deleted", f"echo '{LAST_WORDS}' >&2; echo ready >\"$0.fifo\"; exec sleep 1000")
+# Checks that say through a FIFO that they run, and take so many seconds to end by SIGTERM:
+# v2, which looks for reports every 5 s, looks between the end of one of them and the next.
+DELETED = [
+    Script(
+        f"deleted-{seconds}",
+        f"trap 'sleep {seconds}; exit 1' TERM; echo '{LAST_WORDS}' >&2; echo ready >\"$0.fifo\";"
+        " sleep 1000 & wait",
+    )
+    for seconds in (0, 1.25, 2.5, 3.75)
+]
 # A check without a restart policy, which on v3 means that its pod's script is run again.
 AGAIN = Script("again", "exit 0")
 
@@ -71,9 +80,10 @@ CONTENTS = [f"contents-{number}" for number in range(50)]
 
 def checks(folder: Path) -> list[Check]:
     """Return all checks but the next ones, with their scripts in `folder`."""
-    os.mkfifo(folder / f"{DELETED.name}.fifo")
+    for script in DELETED:
+        os.mkfifo(folder / f"{script.name}.fifo")
     return [
-        *(script.check(folder) for script in [*PLAIN, *HOSTILE, DELETED]),
+        *(script.check(folder) for script in [*PLAIN, *HOSTILE, *DELETED]),
         AGAIN.check(folder)._replace(restart_policy=None),
         *(Check(name, IDLE) for name in [*CONTENTS, "requests"]),
     ]
@@ -81,4 +91,4 @@ def checks(folder: Path) -> list[Check]:
 
 def checks_with_timeouts(folder: Path) -> list[Check]:
     """Return the checks whose time counts."""
-    return [*(script.check(folder) for script in [*HANGING, DEAF, QUICK]), LATE]
+    return [*(script.check(folder) for script in [*HANGING, DEAF, QUICK, TEN_SECONDS]), LATE]

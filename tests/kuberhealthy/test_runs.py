@@ -66,13 +66,16 @@ def test_what_is_reported_is_stored_and_shown(cluster: Cluster, script: Script) 
     assert metrics.errors[script.name] == label_of(state.errors)
 
 
-@pytest.mark.case("a pod that is deleted")
-def test_the_words_of_a_deleted_pod_are_kept(cluster: Cluster) -> None:
-    pod = cluster.wait_for_pod(DELETED.name, is_running)
-    Path(f"{script_path(pod)}.fifo").read_text()
-    cluster.delete_pod(pod)
-    state = cluster.wait_for_state(DELETED.name)
-    assert "SIGTERM" in state.errors[0] and state.errors[1:] == [LAST_WORDS]
+@pytest.mark.case("pods that are deleted")
+def test_the_words_of_deleted_pods_are_kept(cluster: Cluster) -> None:
+    pods = [cluster.wait_for_pod(script.name, is_running) for script in DELETED]
+    for pod in pods:
+        Path(f"{script_path(pod)}.fifo").read_text()
+    for pod in pods:
+        cluster.delete_pod(pod)
+    for script in DELETED:
+        state = cluster.wait_for_state(script.name)
+        assert "SIGTERM" in state.errors[0] and state.errors[1:] == [LAST_WORDS]
 
 
 @pytest.mark.case("a pod without a restart policy")

@@ -98,10 +98,10 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		a.list(w, r, t)
 	case r.Method == http.MethodPost && t.name == "":
 		a.create(w, t, body)
+	case r.Method == http.MethodGet && t.subresource == "log":
+		_, _ = w.Write(a.kubelet.output(t.key)) // also of a pod that has gone
 	case a.store.get(t.key) == nil:
 		fail(w, http.StatusNotFound, t.plural+" \""+t.name+"\" not found")
-	case r.Method == http.MethodGet && t.subresource == "log":
-		_, _ = w.Write(a.kubelet.output(t.key))
 	case r.Method == http.MethodGet:
 		answer(w, http.StatusOK, a.store.get(t.key))
 	case r.Method == http.MethodPut:
