@@ -30,9 +30,13 @@ SCRIPTS = {
     "forced": "#!/bin/sh\necho counting >&2\nexec sleep infinity\n",
     "once": "#!/bin/sh\necho once is enough >&2\nexit 1\n",
     "repeated": "#!/bin/sh\nexit 0\n",
+    "elsewhere": "#!/bin/sh\necho \"user $(id -u) has $(busybox | sed -n '1s/ .*//p')\" >&2\nexit 1\n",
     # Says that it is there, and ends when the tests let it.
     "lonely": '#!/bin/sh\ncurl --silent --show-error --fail "$URL"\n',
 }
+# An image that knows nothing of khshim.
+OTHER = "khshim-root-busybox:1"
+OPTIONS = {"elsewhere": [f"--in={OTHER}", "--user=65532"]}
 TIMEOUTS = {"hanging": "1m", "stubborn": "1m"}
 
 
@@ -44,7 +48,7 @@ def generate(name: str, server: Server, folder: Path) -> str:
     command = [
         sys.executable, "-m", "shim", "manifest", f"--name={name}", f"--server={server.value}",
         f"--timeout={TIMEOUTS.get(name, '20m')}", f"--env=URL={SITE}/{name}/{server.value}",
-        *often, str(script),
+        *often, *OPTIONS.get(name, []), str(script),
     ]  # fmt: skip
     text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     if name != "repeated":

@@ -12,7 +12,7 @@ import pytest
 
 import shim
 from shim.kuberhealthy import Server
-from tests.cluster.checks import DERIVED, KUSTOMIZATION, all_manifests
+from tests.cluster.checks import DERIVED, KUSTOMIZATION, OTHER, all_manifests
 from tests.cluster.definitions import definitions
 from tests.cluster.kuberhealthy import HOSTS, Kuberhealthy
 from tests.cluster.kubernetes import Kubernetes
@@ -25,7 +25,9 @@ LOGS = ROOT / "build" / "cluster"
 # An image without a registry in its name, as in the manifests, means this one.
 IMAGES = {
     f"localhost/khshim:{shim.__version__}": f"docker.io/library/khshim:{shim.__version__}",
+    f"localhost/khshim:{shim.__version__}-runtime": f"docker.io/library/khshim:{shim.__version__}-runtime",
     "localhost/khshim-derived:latest": f"docker.io/library/{DERIVED}",
+    "localhost/khshim-root-busybox:latest": f"docker.io/library/{OTHER}",
 }
 
 

@@ -94,6 +94,11 @@ def assert_shown(server: Kuberhealthy, check: str, patterns: Sequence[str]) -> N
             ["node b is down$"],
             marks=pytest.mark.case("an image with a script of its own"),
         ),
+        pytest.param(
+            "elsewhere",
+            ["user 65532 has BusyBox$"],
+            marks=pytest.mark.case("`khshim manifest --in`: another image, by an init container"),
+        ),
         pytest.param("dns-check", [], marks=pytest.mark.case("`khcheck.yaml`, `healthcheck.yaml`")),
     ],
 )
