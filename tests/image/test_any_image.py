@@ -158,6 +158,9 @@ def test_variables_for_the_images_own_loader_and_libraries(anywhere: Cluster) ->
     folder = folder_with(anywhere, dict.fromkeys(rubbish, "\1"))
     # A static program: it has no loader that would read any of this.
     options = [f"--volume={folder}:/checks:ro", "--volume=/bin/busybox:/busybox:ro"]
+    # And a file that its own loader reads.
+    preload = folder_with(anywhere, {"ld.so.preload": "/nowhere/libpreload.so\n"})
+    options.append(f"--volume={preload}/ld.so.preload:/etc/ld.so.preload:ro")
     assert anywhere.run("/busybox", "env", options=options, env=theirs) == (True, [])
     # What a loader or an interpreter has to say would be between these.
     assert all(line.startswith('{"timestamp"') for line in anywhere.log.splitlines()), anywhere.log
