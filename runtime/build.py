@@ -56,7 +56,9 @@ SOURCE_DATE_EPOCH = int(os.environ.get("SOURCE_DATE_EPOCH", 315532800))
 LEFT_OUT = re.compile(
     r"(.+/)?tests?/|(idlelib|tkinter|turtledemo|lib2to3|ensurepip|venv|pydoc_data|distutils|_pyrepl"
     r"|__phello__|curses|dbm|sqlite3|site-packages|dist-packages|lib-dynload|config-.*)/"
-    r"|(turtle|pydoc|doctest|pdb|antigravity|this|sitecustomize|_pydecimal|_pydatetime|_pyio)\.py$"
+    r"|(turtle|pydoc|doctest|pdb|bdb|cmd|cProfile|profile|pstats|pickletools|pyclbr|tabnanny|trace"
+    r"|modulefinder|zipapp|webbrowser|antigravity|this|sitecustomize|_distutils_system_mod"
+    r"|_(aix|apple|ios|osx)_support|_pydecimal|_pydatetime|_pyio)\.py$"
     r"|_sysconfigdata_"
 )
 MODULES_LEFT_OUT = re.compile(
