@@ -110,12 +110,12 @@ def test_a_script_that_exec_brings_too_late_is_not_run(
     make_shim: MakeShim, python_script: Write, hang: MakeHang
 ) -> None:
     """posix_spawn(3) waits for exec, and the whole interpreter with it."""
-    shim = make_shim(timeout=6)
+    shim = make_shim(timeout=60)
     path = python_script("print('started')")
     volume = hang("exec", path)
-    process = shim.start(path)
+    process = shim.start(path, env={"SHIM_TIMEOUT": "1s"})
     wait_until_asked(volume)
-    threading.Event().wait(4.5)  # beyond the moment of its SIGTERM
+    threading.Event().wait(1.5)  # beyond the moment of its SIGTERM
     assert volume.stdin is not None
     volume.stdin.close()
     run = shim.finish(process)
