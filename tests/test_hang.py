@@ -56,7 +56,7 @@ def wait_until_asked(volume: subprocess.Popen[bytes]) -> None:
 def test_a_hung_volume_is_reported_in_time(
     make_shim: MakeShim, script: Write, hang: MakeHang, mode: int, server: str
 ) -> None:
-    shim = make_shim(server, timeout=5)
+    shim = make_shim(server, timeout=9)
     path = script("#!/bin/sh\necho started\n", mode=mode)
     hang("open", path)
     run = shim.run(path)
@@ -72,7 +72,7 @@ def test_the_volume_of_the_interpreter_hangs(
     interpreter = tmp_path / "interpreter"
     shutil.copy("/bin/sh", interpreter)
     hang("open", str(interpreter))
-    run = make_shim(timeout=5).run(script(f"#!{interpreter}\necho started\n"))
+    run = make_shim(timeout=9).run(script(f"#!{interpreter}\necho started\n"))
     assert run.stdout == b""
     assert "Does its volume hang" in run.errors[0]
 
