@@ -105,9 +105,12 @@ mutants: $(VENV)/.khshim-dev ## Change the code a little, over and over: does a 
 audit: $(VENV)/.khshim-dev ## Look for known vulnerabilities in what the image installs
 	$(BIN)/pip-audit --strict --disable-pip --require-hashes -r requirements.txt
 
-image: ## Build the image
-	$(DOCKER) build --tag khshim:$(VERSION) --build-arg VERSION=$(VERSION) \
-	    --build-arg SOURCE="$$(git config --get remote.origin.url)" .
+BUILD_IMAGE = $(DOCKER) build --build-arg VERSION=$(VERSION) \
+    --build-arg SOURCE="$$(git config --get remote.origin.url)"
+
+image: ## Build the image, and the one to be put into others
+	$(BUILD_IMAGE) --tag khshim:$(VERSION) .
+	$(BUILD_IMAGE) --tag khshim:$(VERSION)-runtime --target runtime .
 
 lint: $(VENV)/.khshim-dev ## Check style, types and shell scripts
 	$(BIN)/isort --quiet --check .
