@@ -52,7 +52,7 @@ try: $(VENV)/.khshim ## Run three example scripts as Kuberhealthy would
 	@echo "Now try a script of your own:  $(BIN)/khshim try ./my_script.sh"
 
 test: $(VENV)/.khshim-dev ## Run the tests
-	$(BIN)/python -m pytest --numprocesses 4
+	$(BIN)/python -m pytest --numprocesses 3
 
 quick: $(VENV)/.khshim-dev ## Run the tests that need no run of khshim, in seconds
 	$(BIN)/python -m pytest --numprocesses 2 -m 'not whole_run'

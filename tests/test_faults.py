@@ -234,6 +234,7 @@ def test_no_file_descriptors_left(make_shim: MakeShim, script: Write) -> None:
             # With fewer not even the interpreter can start.
             assert limit < 6 or process.returncode in (
                 exit_status.UNDELIVERED,
+                exit_status.REFUSED,  # on a busy machine, after the deadline
                 exit_status.BUG,
             ), stderr
     assert 0 in endings  # enough at last
@@ -406,12 +407,12 @@ def test_a_freeze_does_not_turn_a_script_that_passed_into_one_that_timed_out(
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     path = script(f"#!/bin/sh\necho $$\nread -r line < {fifo}\nexit 0\n")
-    process = shim.start(path, env={"SHIM_TIMEOUT": "1s"})
+    process = shim.start(path, env={"SHIM_TIMEOUT": "5s"})
     assert process.stdout is not None
     pid = int(process.stdout.readline())
     process.send_signal(signal.SIGSTOP)
     fifo.write_text("go on\n")
     wait_until_gone(pid)
-    threading.Event().wait(1.2)  # the limit passes while khshim is frozen
+    threading.Event().wait(5.2)  # the limit passes while khshim is frozen
     process.send_signal(signal.SIGCONT)
     assert shim.finish(process).ok

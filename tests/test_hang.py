@@ -56,7 +56,7 @@ def wait_until_asked(volume: subprocess.Popen[bytes]) -> None:
 def test_a_hung_volume_is_reported_in_time(
     make_shim: MakeShim, script: Write, hang: MakeHang, mode: int, server: str
 ) -> None:
-    shim = make_shim(server, timeout=5)
+    shim = make_shim(server, timeout=9)
     path = script("#!/bin/sh\necho started\n", mode=mode)
     hang("open", path)
     run = shim.run(path)
@@ -72,7 +72,7 @@ def test_the_volume_of_the_interpreter_hangs(
     interpreter = tmp_path / "interpreter"
     shutil.copy("/bin/sh", interpreter)
     hang("open", str(interpreter))
-    run = make_shim(timeout=5).run(script(f"#!{interpreter}\necho started\n"))
+    run = make_shim(timeout=9).run(script(f"#!{interpreter}\necho started\n"))
     assert run.stdout == b""
     assert "Does its volume hang" in run.errors[0]
 
@@ -110,12 +110,12 @@ def test_a_script_that_exec_brings_too_late_is_not_run(
     make_shim: MakeShim, python_script: Write, hang: MakeHang
 ) -> None:
     """posix_spawn(3) waits for exec, and the whole interpreter with it."""
-    shim = make_shim(timeout=6)
+    shim = make_shim(timeout=60)
     path = python_script("print('started')")
     volume = hang("exec", path)
-    process = shim.start(path)
+    process = shim.start(path, env={"SHIM_TIMEOUT": "1s"})
     wait_until_asked(volume)
-    threading.Event().wait(4.5)  # beyond the moment of its SIGTERM
+    threading.Event().wait(1.5)  # beyond the moment of its SIGTERM
     assert volume.stdin is not None
     volume.stdin.close()
     run = shim.finish(process)

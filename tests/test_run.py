@@ -378,7 +378,7 @@ def test_a_reader_that_went_away_does_not_stop_the_report(shim: Shim, script: Wr
 def test_a_reader_that_stalls_stops_neither_the_limits_nor_the_report(
     make_shim: Callable[..., Shim], python_script: Write
 ) -> None:
-    shim = make_shim(timeout=5)
+    shim = make_shim(timeout=8)
     path = python_script("import os\nwhile True: os.write(2, b'flood ' * 1000 + b'\\n')\n")
     reader, writer = os.pipe()
     run = shim.run(path, stdout=writer, stderr=writer)

@@ -78,7 +78,7 @@ def test_any_bytes_become_lines_of_json(chunks: list[bytes]) -> None:
 def test_a_flood_as_json_does_not_delay_the_report(
     make_shim: Callable[..., Shim], script: Write, command: str
 ) -> None:
-    shim = make_shim(timeout=5)
+    shim = make_shim(timeout=9)
     path = script(f"#!/bin/sh\n{command} >&2\n")
     run = shim.run(path, env={"SHIM_LOG_SCRIPT": "json"}, stderr=subprocess.DEVNULL)
     assert run.errors[0].startswith("Timed out")

@@ -263,7 +263,7 @@ def test_a_signal_as_early_as_it_can_be(shim: Shim, python_script: Write) -> Non
 
 
 def test_the_deadline_stops_the_script_in_time(make_shim: MakeShim, python_script: Write) -> None:
-    shim = make_shim(timeout=4)
+    shim = make_shim(timeout=8)
     run = shim.run(python_script(LISTENER), "SIGTERM", "0")
     # It exited with 0, but only after the deadline's SIGTERM.
     assert run.errors[0].startswith("Timed out: the script was still running after ")
@@ -277,7 +277,7 @@ def test_the_deadline_stops_the_script_in_time(make_shim: MakeShim, python_scrip
 def test_a_script_that_ignores_the_deadline_is_killed(
     make_shim: MakeShim, python_script: Write, server: str
 ) -> None:
-    shim = make_shim(server, timeout=4)
+    shim = make_shim(server, timeout=8)
     run = shim.run(python_script(LISTENER))
     assert "of SIGTERM and was killed." in run.errors[0]
     assert run.stdout == b"ready\nSIGTERM\n"

@@ -73,11 +73,10 @@ class Masker:
         """Yield where each secret in `text` starts and ends; they may overlap."""
         # A regular expression of so many alternatives would try each of them everywhere.
         forms = self._forms
-        for at in range(len(text) - SHORTEST + 1):
+        for at in range(len(text)):
             for form in forms.get(text[at : at + SHORTEST], ()):
                 if text.startswith(form, at):
                     yield at, at + len(form)
-                    break
 
     def _halves(self, line: bytes) -> Iterator[tuple[int, int]]:
         """Yield what a line that was cut begins or ends with of a secret."""
@@ -94,7 +93,7 @@ class Masker:
 
     @cached_property  # the first text that is masked, and not the script, waits for it
     def _forms(self) -> dict[bytes, list[bytes]]:
-        """What is looked for, by its first SHORTEST bytes, longest first."""
+        """What is looked for, by its first SHORTEST bytes."""
         forms: set[bytes] = set()
         for secret in self._secrets():
             lines = [line.strip() for line in secret.split(b"\n")]
@@ -103,8 +102,7 @@ class Masker:
             if len(lines) > 1:
                 forms.update(_base64_forms(secret))
         by_beginning: dict[bytes, list[bytes]] = {}
-        # A secret may begin like another one, which is longer.
-        for form in sorted(forms, key=len, reverse=True):
+        for form in forms:
             if len(form) >= SHORTEST:
                 by_beginning.setdefault(form[:SHORTEST], []).append(form)
         return by_beginning
@@ -177,8 +175,7 @@ def _standard_base64_forms(secret: bytes) -> Iterator[bytes]:
     # A newline may follow, so that the last character is not known.
     known = whole[: 8 * len(secret) // 6]
     for width in (76, 64):
-        if len(known) > width:
-            yield from (known[at : at + width] for at in range(0, len(known), width))
+        yield from (known[at : at + width] for at in range(0, len(known), width))
     for before in range(3):
         encoded = base64.b64encode(b"\0" * before + secret)
         start = -(-8 * before // 6)
