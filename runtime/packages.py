@@ -43,7 +43,7 @@ class Debian:
         entry = self._installed[name]
         source = entry.get("Source", name).split()[0]
         purl = (
-            f"pkg:deb/debian/{name}@{quote(entry['Version'])}?arch={entry['Architecture']}"
+            f"pkg:deb/debian/{name}@{quote(entry['Version'], safe=':')}?arch={entry['Architecture']}"
             f"&distro={_distribution()}&upstream={source}"
         )
         text = (DOCUMENTS / name / "copyright").resolve(strict=True)
