@@ -29,7 +29,11 @@ from shim.runtime import CONTENTS, HOME, KEPT
 PYTHON = f"python{sys.version_info.major}.{sys.version_info.minor}"
 TRIPLET = sysconfig.get_config_var("MULTIARCH")
 STDLIB = Path(sysconfig.get_path("stdlib"))
-LIBRARIES = [Path(f"/usr/lib/{TRIPLET}"), Path(f"/lib/{TRIPLET}"), Path("/usr/local/lib")]
+LIBRARIES = [
+    Path(f"/usr/lib/{TRIPLET}"),
+    Path(f"/lib/{TRIPLET}"),
+    Path(sysconfig.get_config_var("LIBDIR")),  # of a Python that is not Debian's
+]
 AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
 AUTHORITIES_MADE_BY = Path("/usr/sbin/update-ca-certificates")
 MAIN = """\
@@ -238,8 +242,11 @@ def _check_c_library() -> None:
 
 
 def _library(name: str) -> Path:
-    """Return where the library `name` is. Raises StopIteration where it is not."""
-    return next(folder / name for folder in LIBRARIES if (folder / name).exists())
+    """Return where the library `name` is."""
+    for folder in LIBRARIES:
+        if (folder / name).exists():
+            return folder / name
+    raise SystemExit(f"{name} is needed, and in none of {', '.join(map(str, LIBRARIES))}.")
 
 
 def _built_python() -> Component:
