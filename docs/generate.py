@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import shim
-from docs import command_line
+from docs import bundled, command_line
 from shim.commands.reference import events_table, exit_statuses_table, settings_table
 
 ROOT = Path(__file__).parent.parent
@@ -18,6 +18,8 @@ BLOCKS: list[tuple[str, str, Callable[[], str]]] = [
     ("README.md", "settings", settings_table),
     ("README.md", "exit statuses", exit_statuses_table),
     ("README.md", "events", events_table),
+    ("README.md", "bundled checks", bundled.overview),
+    ("docs/CHECKS.md", "checks", bundled.details),
 ]
 # Files that are made as a whole. What makes them needs the extra `docs`.
 MADE: dict[str, Callable[[], str]] = {

@@ -9,6 +9,9 @@
 #
 # Needs curl and tr; writes no files. Redirects are not followed: expect their status instead.
 # Ends with 1 where the answer is not as it should be or there is none, with 2 for a wrong value.
+#
+# Example: khshim manifest http_check.sh --interval 1m --timeout 30s --env URL=http://web.shop.svc/healthz
+# Replaces: http-check, http-content-check
 set -u
 export LC_ALL=C # where [0-9] matches ten characters, and a body may be of any bytes
 
