@@ -5,6 +5,7 @@ NAMES             the names, separated by blanks                             (re
 RESOLVER          the name server to ask: an address, or a name all of whose
                   addresses are asked; names are then taken as they are,
                   without search domains                                     (default: the system's)
+RESOLVER_PORT     its port                                                   (default: 53)
 FAMILY            which addresses count: any, ipv4 or ipv6                   (default: any)
 MIN_ADDRESSES     how many of them each name must have                       (default: 1)
 EXPECT_ADDRESSES  the addresses, separated by blanks, that each name must
@@ -29,6 +30,7 @@ def check() -> verdict.Verdict:
     hosts = "host names, separated by blanks"
     names = inputs.items("NAMES", inputs.a_host, hosts)
     resolver = inputs.host("RESOLVER", "") if inputs.is_set("RESOLVER") else None
+    resolver_port = inputs.port("RESOLVER_PORT", str(dns_query.PORT))
     family = inputs.choice("FAMILY", tuple(network.FAMILIES), "any")
     least = inputs.whole_number("MIN_ADDRESSES", "1", 1, 10_000)
     addresses = "addresses, separated by blanks"
@@ -43,7 +45,7 @@ def check() -> verdict.Verdict:
         by = f" by {server}" if server else ""
         for name in names:
             try:
-                has = addresses_of(name, server, family, timeout)
+                has = addresses_of(name, server, resolver_port, family, timeout)
             except network.ResolveError as error:
                 problems.append(str(error))
                 continue
@@ -68,12 +70,16 @@ def check() -> verdict.Verdict:
     )
 
 
-def addresses_of(name: str, server: "str | None", family: str, timeout: float) -> "list[str]":
+def addresses_of(
+    name: str, server: "str | None", port: int, family: str, timeout: float
+) -> "list[str]":
     """Return the addresses of a name; raises ResolveError, also where it has none."""
     if server is None:
         return network.resolve(name, timeout, family)
     families = dns_query.TYPES if family == "any" else (family,)
-    found = [address for one in families for address in dns_query.ask(name, one, server, timeout)]
+    found = [
+        address for one in families for address in dns_query.ask(name, one, server, timeout, port)
+    ]
     if not found:
         what = "" if family == "any" else f"{family} "
         raise network.ResolveError(

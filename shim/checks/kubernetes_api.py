@@ -88,7 +88,9 @@ class Api:
         following = ""
         while True:
             page = self._page(resource, namespace, path, {**query, "continue": following})
-            yield from parts(page, "items")
+            for item in parts(page, "items"):
+                part(item, str, "metadata", "name")
+                yield item
             following = part(page, str, "metadata", "continue", default="")
             if not following:
                 return
@@ -272,9 +274,9 @@ def _reason(error: Exception) -> str:
     cause: BaseException = error
     if isinstance(cause, urllib3.exceptions.MaxRetryError) and cause.reason is not None:
         cause = cause.reason
-    if isinstance(
-        cause, urllib3.exceptions.ConnectTimeoutError | urllib3.exceptions.ReadTimeoutError
-    ):
+    # A refused connection is to urllib3 a kind of timeout.
+    is_refused = isinstance(cause, urllib3.exceptions.NewConnectionError)
+    if isinstance(cause, urllib3.exceptions.TimeoutError) and not is_refused:
         return "no answer in time"
     inner = cause.__cause__ or cause.__context__
     if isinstance(inner, OSError) and not isinstance(inner, TimeoutError):
