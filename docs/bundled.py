@@ -16,11 +16,16 @@ _FIELD = re.compile(r"(Example|Replaces): (.*)")
 
 
 class Variable(NamedTuple):
-    """A variable that a script reads; `default` is None where it is required."""
+    """A variable that a script reads.
+
+    `default` is None where it is required, and `alternative` then what else will do, if there is
+    anything.
+    """
 
     name: str
     meaning: str
     default: str | None
+    alternative: str = ""
 
 
 class Bundled(NamedTuple):
@@ -96,7 +101,7 @@ def _variable(script: str, name: str, text: str) -> Variable:
         raise ValueError(f"{script} says neither 'required' nor a default of {name}")
     meaning, kind, rest = match.groups()
     if kind == "required":
-        return Variable(name, f"{meaning}{rest}", None)
+        return Variable(name, meaning, None, rest.removeprefix(", or "))
     return Variable(name, meaning, rest)
 
 
@@ -123,8 +128,9 @@ def _section(one: Bundled) -> str:
     if one.notes:
         lines += ["", one.notes]
     lines += ["", "| variable | default | meaning |", "| --- | --- | --- |"]
-    for name, meaning, default in one.variables:
-        shown = "**required**" if default is None else default
+    for name, meaning, default, alternative in one.variables:
+        required = f"**required**, or {alternative}" if alternative else "**required**"
+        shown = required if default is None else default
         lines.append(f"| `{name}` | {shown} | {meaning.replace('|', chr(92) + '|')} |")
     lines += ["", f"    {one.example}", ""]
     if one.rights:

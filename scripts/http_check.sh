@@ -1,7 +1,7 @@
 #!/bin/sh
 # http_check.sh - does a URL answer as it should, and soon enough?
 #
-#   URL             what to get, such as http://web.shop.svc/healthz (required; also as argument)
+#   URL             what to get, such as http://web.shop.svc/healthz (required, or an argument)
 #   EXPECT_STATUS   the status it must answer with          (default: 200)
 #   EXPECT_TEXT     a text its body must contain            (default: none)
 #   MAX_LATENCY_MS  how many milliseconds it may take       (default: no limit)

@@ -17,7 +17,7 @@ from tests.support.servers import closed_port, raw_server
 pytestmark = pytest.mark.whole_run
 
 MANY = [("A", f"10.0.{number}.1") for number in range(200)]
-ZONE = {
+ZONE: dns.Zone = {
     "one.test": [("A", "10.0.0.1")],
     "both.test": [("A", "10.0.0.1"), ("A", "10.0.0.2"), ("AAAA", "fd00::1")],
     "six.test": [("AAAA", "fd00::1")],

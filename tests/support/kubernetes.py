@@ -88,7 +88,7 @@ class ApiServer:
 def _is_selected(item: Item, query: dict[str, str]) -> bool:
     labels = item["metadata"].get("labels", {})
     for requirement in filter(None, query.get("labelSelector", "").split(",")):
-        key, operator, value = re.fullmatch(r"!?([^!=]+)(!?=)?(.*)", requirement).groups()  # type: ignore[union-attr]
+        key, operator, value = re.split(r"(!?=|$)", requirement.removeprefix("!"), maxsplit=1)
         has = labels.get(key) == value if operator else key in labels
         if has is (requirement.startswith("!") or operator == "!="):
             return False
