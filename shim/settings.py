@@ -31,6 +31,7 @@ LOG_LEVELS = ("debug", "info", "warning", "error")
 LOG_FORMATS = ("json", "text")
 SCRIPT_LOGS = ("raw", "json")
 PRESETS = ("none", "nagios")
+MOST_ATTEMPTS = 10
 URL = "an http:// or https:// URL"
 DURATION = "a duration such as 90s, 2m or 1m30s"
 BY_KUBERHEALTHY = "by Kuberhealthy"
@@ -178,7 +179,7 @@ class Settings:
         "SHIM_TIMEOUT",
         values.optional(values.positive_duration),
         "a duration of more than 0, such as 90s, 2m or 1m30s",
-        "a limit of its own, besides the check's deadline",
+        "a limit of its own, besides the check's deadline, for all attempts together",
     )
     grace_period = Setting(
         "SHIM_GRACE_PERIOD",
@@ -228,6 +229,31 @@ class Settings:
         "exit statuses that pass, e.g. `0,1`",
         default=lambda settings: frozenset({0, 1} if settings.is_plugin else {0}),
         default_words="`0`",
+    )
+    warn_exit_codes = Setting(
+        "SHIM_WARN_EXIT_CODES",
+        values.exit_codes,
+        "exit codes from 0 to 255 such as 1 or 1,4",
+        "exit statuses that pass with a warning, which is in the log and the metrics; 1 under the"
+        " preset `nagios`",
+        default=lambda settings: _warnings_of_plugins(settings),
+    )
+    attempts = Setting(
+        "SHIM_ATTEMPTS",
+        values.whole_number(1, MOST_ATTEMPTS),
+        f"a whole number from 1 to {MOST_ATTEMPTS}",
+        "how many times a script that fails is run, as long as there is time; it passes if one"
+        " attempt does",
+        default=1,
+        default_words="`1`",
+    )
+    attempt_delay = Setting(
+        "SHIM_ATTEMPT_DELAY",
+        durations.parse,
+        DURATION,
+        "how long to wait between two attempts",
+        default=5.0,
+        default_words="`5s`",
     )
     pass_credentials = Setting(
         "SHIM_PASS_CREDENTIALS",
@@ -307,7 +333,7 @@ class Settings:
     )
     metrics_port = Setting(
         "SHIM_METRICS_PORT",
-        values.optional(values.port),
+        values.optional(values.whole_number(1, 65535)),
         "a port from 1 to 65535",
         "serve on this port what is known while the script runs ([Metrics](#metrics))",
     )
@@ -366,6 +392,11 @@ class Settings:
             least_reserve=LEAST_RESERVE[self.server],
             timeout=self.timeout,
         )
+
+
+def _warnings_of_plugins(settings: Settings) -> "frozenset[int]":
+    """Return Nagios' WARNING for a plugin, unless SHIM_OK_EXIT_CODES makes it a failure."""
+    return settings.ok_exit_codes & {1} if settings.is_plugin else frozenset()
 
 
 SETTINGS = tuple(value for value in vars(Settings).values() if isinstance(value, Setting))
