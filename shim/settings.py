@@ -1,6 +1,6 @@
 """Settings from the environment and the command line: the one place that knows their names.
 
-Each setting is declared once, as an attribute of Settings. The README's table,
+Each setting is declared once, as an attribute of Settings. The table in docs/,
 `khshim --help` and what `khshim doctor` and `khshim manifest` check are made from the
 declarations.
 """
@@ -156,7 +156,7 @@ class Settings:
         values.text,
         "the path of the script to run",
         "the script: a path, or a name in the working directory, in `/checks` or among the"
-        " bundled [scripts](scripts)",
+        " bundled [scripts](../scripts)",
         default="",
     )
     args = Setting(
@@ -193,7 +193,7 @@ class Settings:
         "SHIM_STOP_SIGNAL",
         signals.parse,
         "a signal that can be forwarded, such as SIGINT, SIGRTMIN+3 or 10",
-        "what the script gets in place of SIGTERM ([below](#what-the-script-gets-and-when-it-ends))",
+        "what the script gets in place of SIGTERM ([What the script gets](SCRIPTS.md))",
         default=int(signal.SIGTERM),
         default_words="`SIGTERM`",
     )
@@ -274,7 +274,7 @@ class Settings:
         "SHIM_MASK",
         values.names,
         "names of variables, separated by commas",
-        "more variables whose values are secrets, e.g. `DB_DSN,*_URL` ([Secrets](#secrets))",
+        "more variables whose values are secrets, e.g. `DB_DSN,*_URL` ([Secrets](SECRETS.md))",
         default=lambda settings: [],
     )
     wait_for_server = Setting(
@@ -282,7 +282,7 @@ class Settings:
         durations.parse,
         DURATION,
         "hold the script back until Kuberhealthy can be reached, at most so long"
-        " ([Fresh nodes](#fresh-nodes-and-service-meshes))",
+        " ([Fresh nodes](MESHES.md))",
         default=0.0,
         default_words="off",
     )
@@ -335,13 +335,13 @@ class Settings:
         "SHIM_METRICS_PORT",
         values.optional(values.whole_number(1, 65535)),
         "a port from 1 to 65535",
-        "serve on this port what is known while the script runs ([Metrics](#metrics))",
+        "serve on this port what is known while the script runs ([Metrics](METRICS.md))",
     )
     pushgateway_url = Setting(
         "SHIM_PUSHGATEWAY_URL",
         values.optional(values.url),
         URL,
-        "push the metrics there after the report ([Metrics](#metrics))",
+        "push the metrics there after the report ([Metrics](METRICS.md))",
     )
 
     def __init__(self, environ: "Mapping[str, str]", command: "Sequence[str]" = ()) -> None:

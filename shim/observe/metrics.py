@@ -30,6 +30,7 @@ CLIENT_TIMEOUT = 1.0
 JOB = "khshim"
 
 HELP = {
+    "build_info": "The version of khshim.",
     "script_start_time_seconds": "Unix time at which the script was started.",
     "script_duration_seconds": "How long the script ran.",
     "script_exit_code": "The script's exit status; 128 + N where it died of signal N.",
@@ -45,6 +46,7 @@ HELP = {
     "cgroup_peak_memory_bytes": "Memory of the whole container at its peak.",
     "report_attempts": "Attempts it took to report.",
     "report_latency_seconds": "Time from the first attempt to the end of the delivery.",
+    "perfdata": "Performance data of a Nagios plugin, in base units.",
 }
 
 
@@ -169,7 +171,7 @@ class RunMetrics(Collector):
     def collect(self) -> Iterator[Metric]:
         names, values = list(self._labels), list(self._labels.values())
         info = GaugeMetricFamily(
-            "khshim_build_info", "The version of khshim.", labels=[*names, "version"]
+            "khshim_build_info", HELP["build_info"], labels=[*names, "version"]
         )
         info.add_metric([*values, shim.__version__], 1)
         yield info
@@ -182,7 +184,7 @@ class RunMetrics(Collector):
         if performance:
             family = GaugeMetricFamily(
                 "khshim_perfdata",
-                "Performance data of a Nagios plugin, in base units.",
+                HELP["perfdata"],
                 labels=[*names, "label", "unit"],
             )
             for item in {(item.label, item.unit): item for item in performance}.values():
