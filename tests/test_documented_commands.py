@@ -176,12 +176,12 @@ def test_it_does_what_the_document_says(block: Block, folder: Path) -> None:
 @pytest.fixture
 def origin(tmp_path: Path) -> Path:
     """A repository to clone: this one's last commit. Skips the test without it, or without an index."""
-    command = ["git", "clone", "--quiet", "--bare", ROOT, tmp_path / "origin"]
-    if subprocess.run(command, check=False, capture_output=True).returncode != 0:
+    clone = ["git", "clone", "--quiet", "--bare", str(ROOT), str(tmp_path / "origin")]
+    if subprocess.run(clone, check=False, capture_output=True).returncode != 0:
         pytest.skip("not a git checkout")
     pip = [sys.executable, "-m", "pip", "download", "--quiet", "--retries=0", "--no-deps"]
-    command = [*pip, "--dest", tmp_path / "index", "setuptools"]
-    if subprocess.run(command, check=False, capture_output=True).returncode != 0:
+    download = [*pip, "--dest", str(tmp_path / "index"), "setuptools"]
+    if subprocess.run(download, check=False, capture_output=True).returncode != 0:
         pytest.skip("the package index cannot be reached")
     return tmp_path / "origin"
 
@@ -189,7 +189,7 @@ def origin(tmp_path: Path) -> Path:
 @pytest.mark.whole_run
 @pytest.mark.timeout(300)
 def test_the_first_minutes(origin: Path, tmp_path: Path) -> None:
-    [block] = [block for block in BLOCKS if lines_for(block, Where.CLONE)]
+    block = BLOCKS[0]
     assert lines_for(block, Where.CLONE) == block.lines
     typed = re.sub(r"https://\S+", str(origin), "\n".join(block.lines))
     assert str(origin) in typed
