@@ -20,7 +20,7 @@ ANSI = (
 BLANKS = "[\t\x0b\x0c\x85\u2028\u2029]"
 # C0 and C1 controls except the backspace, the byte-order mark, and the marks that turn
 # the direction of text, with which a line can be made to lie.
-UNPRINTABLE = "[\x00-\x07\x0a-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]"
+UNPRINTABLE = "[\x00-\x07\x0a-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]+"
 
 
 def clean(line: bytes) -> str:
