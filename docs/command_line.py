@@ -1,6 +1,6 @@
-"""The man page and the shell completions, made from the parsers of the commands.
+"""The man page, the shell completions and docs/COMMANDS.md, made from the parsers of the commands.
 
-Needs the extra `docs`: argparse-manpage and shtab.
+Man page and completions need the extra `docs`: argparse-manpage and shtab.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ PARSERS: dict[str, Callable[[], Parser]] = {
 # What completes the name of a file, by the destinations of options and arguments.
 TAKES_A_FILE = ("command", "script", "scripts", "junit", "files")
 TAKES_A_FOLDER = ("kustomize", "folder")
+SEE_SETTINGS = "[Settings](SETTINGS.md), [What is reported](REPORTS.md)"
 
 
 def man_page() -> str:
@@ -51,6 +52,24 @@ def man_page() -> str:
         if epilog := make().epilog:
             page.add_section(f"notes on {name}", ">", f".nf\n{_lines(epilog)}\n.fi")
     return re.sub(r"[ \t]+$", "", str(page), flags=re.MULTILINE)
+
+
+def tables() -> str:
+    """Return every command in Markdown: how it is called, what it does, and its options."""
+    parts = []
+    for name, (usage, summary) in COMMANDS.items():
+        parser = PARSERS[name]() if name in PARSERS else _run()
+        parts.append(f"\n## khshim {name}\n\n`{_usage(parser) or usage}`\n\n")
+        description = parser.description if name in PARSERS else f"{summary}: {SEE_SETTINGS}"
+        text = " ".join((description or summary).split())
+        parts.append(f"{text[0].upper()}{text[1:]}\n")
+        for group in parser._action_groups:
+            shown = (action for action in group._group_actions if action.dest != "help")
+            rows = [_row(parser, action) for action in shown]
+            if rows:
+                parts.append(f"\n| {_title(group)} | meaning | default |\n| --- | --- | --- |\n")
+                parts += rows
+    return "".join(parts) + "\n"
 
 
 def completion(shell: str) -> str:
@@ -92,6 +111,23 @@ def _run() -> argparse.ArgumentParser:
     run.add_argument("script", metavar="SCRIPT", nargs="?", help="wins over SHIM_SCRIPT")
     run.add_argument("args", metavar="ARG", nargs="*", help="wins over SHIM_ARGS")
     return run
+
+
+def _usage(parser: argparse.ArgumentParser) -> str:
+    return (parser.usage or "").removeprefix("usage: ")
+
+
+def _title(group: Any) -> str:
+    return {"positional arguments": "argument", "options": "option"}.get(group.title, group.title)
+
+
+def _row(parser: argparse.ArgumentParser, action: argparse.Action) -> str:
+    value = action.metavar or ("|".join(action.choices) if action.choices else "")
+    names = ", ".join(action.option_strings)
+    shown = " ".join(filter(None, (names, str(value))))
+    text, _, default = parser._get_formatter()._expand_help(action).partition(" (default: ")
+    cells = [f"`{shown}`", text, default.removesuffix(")")]
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |\n"
 
 
 def _actions(parser: argparse.ArgumentParser) -> list[Any]:

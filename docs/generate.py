@@ -9,15 +9,22 @@ from pathlib import Path
 
 import shim
 from docs import command_line
-from shim.commands.reference import events_table, exit_statuses_table, settings_table
+from shim.commands.reference import (
+    events_table,
+    exit_statuses_table,
+    metrics_table,
+    settings_table,
+)
 
 ROOT = Path(__file__).parent.parent
 
 # The document, the name of the block in it, and what fills the block.
 BLOCKS: list[tuple[str, str, Callable[[], str]]] = [
-    ("README.md", "settings", settings_table),
-    ("README.md", "exit statuses", exit_statuses_table),
-    ("README.md", "events", events_table),
+    ("docs/SETTINGS.md", "settings", settings_table),
+    ("docs/REPORTS.md", "exit statuses", exit_statuses_table),
+    ("docs/LOG.md", "events", events_table),
+    ("docs/METRICS.md", "metrics", metrics_table),
+    ("docs/COMMANDS.md", "commands", command_line.tables),
 ]
 # Files that are made as a whole. What makes them needs the extra `docs`.
 MADE: dict[str, Callable[[], str]] = {
@@ -28,7 +35,11 @@ MADE: dict[str, Callable[[], str]] = {
 # Files that name the image with its version.
 NAMES_THE_IMAGE = (
     "README.md",
+    "docs/IMAGE.md",
+    "docs/MANIFESTS.md",
+    "docs/NAGIOS.md",
     "docs/RUNTIME.md",
+    "docs/TROUBLESHOOTING.md",
     "Dockerfile",
     "khcheck.yaml",
     "healthcheck.yaml",

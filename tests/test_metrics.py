@@ -28,7 +28,6 @@ from tests.support.khshim import Shim
 from tests.support.manifests import ROOT
 
 Write = Callable[..., str]
-README = (ROOT / "README.md").read_text()
 
 
 def samples(text: str) -> dict[str, float]:

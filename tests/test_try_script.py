@@ -188,3 +188,21 @@ def test_a_stdout_that_cannot_show_everything(script: Write) -> None:
         "OK": False,
         "Errors": ["gr\u00fc\u00dfe"],
     }
+
+
+def test_a_warning_is_shown(script: Write) -> None:
+    path = script("#!/bin/sh\necho 'disk is 91 % full' >&2; exit 4\n")
+    result = try_script(path, SHIM_WARN_EXIT_CODES="4")
+    assert result.returncode == 0
+    assert "\nOK, with a warning   reported after " in result.stdout
+    assert "\n  disk is 91 % full\n" in result.stdout
+    assert "not reported" not in result.stdout
+
+
+def test_a_script_that_passes_in_its_second_attempt(script: Write, tmp_path: Path) -> None:
+    count = tmp_path / "count"
+    path = script(f"#!/bin/sh\n[ -e {count} ] && exit 0\n: > {count}; echo bad >&2; exit 1\n")
+    result = try_script(path, SHIM_ATTEMPTS="2", SHIM_ATTEMPT_DELAY="0")
+    assert result.returncode == 0
+    assert "passed in attempt 2 of 2" in result.stdout
+    assert "Attempt 1 of 2 failed, the next one follows in 0 s: bad" in result.stderr

@@ -17,7 +17,7 @@ from shim.commands.output import NOT_WRITTEN, complain, put
 from shim.commands.own_lines import Line
 from shim.commands.terminal import Screen, Style
 from shim.commands.trial import Runs, Trial
-from shim.commands.verdict import unreported_words
+from shim.commands.verdict import unreported_words, warnings
 from shim.kuberhealthy import Server
 
 SUFFIXES = (".sh", ".py")
@@ -126,7 +126,8 @@ def _try_one(runs: Runs, command: Sequence[str], server: Server, timeout: float)
     errors = list(receiver.at_the_end()[1])
     seconds = (receiver.stored_at or time.time()) - trial.started_at
     text = output.decode("utf-8", "replace")
-    return Tried(script, trial.ok, errors, seconds, unreported_words(trial), text)
+    note = next(iter(warnings(trial)), unreported_words(trial))
+    return Tried(script, trial.ok, errors, seconds, note, text)
 
 
 def _table(tried: Sequence[Tried]) -> str:

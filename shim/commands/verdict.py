@@ -43,11 +43,19 @@ def timeline(budget: Budget) -> str:
     return f"{drawn(parts, budget.deadline)} deadline {durations.show(budget.deadline)}"
 
 
+def warnings(trial: Trial) -> list[str]:
+    """Return what a script that has passed warns of, which is in no report."""
+    if not trial.ok:
+        return []
+    retried = trial.said.get("passed_after_retry", {}).get("message")
+    return [*filter(None, [retried]), *trial.said.get("script_warned", {}).get("warnings", [])]
+
+
 def unreported_words(trial: Trial) -> str:
     """Return that a script has passed and what it wrote to stderr is lost, "" elsewhere."""
     ended = trial.said.get("script_exited", {})
     lines = ended.get("stderr_lines", 0)
-    if not trial.ok or not lines:
+    if not trial.ok or not lines or warnings(trial):
         return ""
     words = "its 1 line on stderr is" if lines == 1 else f"its {lines} lines on stderr are"
     return f"It exited with {ended.get('exit_code')}; {words} not reported."
@@ -60,11 +68,15 @@ def _lines(trial: Trial, style: Style) -> Iterator[str]:
         return
     took = durations.show(receiver.stored_at - trial.started_at)
     had = durations.show(receiver.deadline - trial.started_at)
-    word = style("green", "OK") if trial.ok else style("red", "NOT OK")
+    warned = warnings(trial)
+    passed = style("yellow", "OK, with a warning") if warned else style("green", "OK")
+    word = passed if trial.ok else style("red", "NOT OK")
     server = receiver.endpoint.server.value
     yield f"{word}   reported after {took} of the {had} it had (Kuberhealthy {server})"
     for number, error in enumerate(receiver.stored[1], 1):
         yield f"  {number}. {error}"
+    for warning in warned:
+        yield f"  {warning}"
     if words := unreported_words(trial):
         yield f"  {words}"
     if trial.budget is not None and (line := timeline(trial.budget)):

@@ -48,7 +48,7 @@ def forwarded(received: int, sent: int) -> events.Event:
 
 def script_ended(
     path: str, outcome: Outcome, report: Report, output: ScriptOutput, usage: Usage, budget: Budget,
-    *, is_plugin: bool,
+    *, is_plugin: bool, attempt: int | None,
 ) -> events.Event:  # fmt: skip
     """Return the event for the end of the script, with all figures that are known of it."""
     lines, size = output.count_stderr()
@@ -56,6 +56,7 @@ def script_ended(
     event = events.ScriptTimedOut if timed_out else events.ScriptExited
     return event(
         script=path,
+        attempt=attempt,
         exit_code=outcome.exit_status,
         signal=None if outcome.signal is None else name(outcome.signal),
         duration_s=outcome.duration,
@@ -72,7 +73,12 @@ def script_ended(
     )
 
 
-def attempt_failed(attempt: FailedAttempt) -> events.Event:
+def warned(report: Report) -> events.Event:
+    """Return the event for a script that passed with a warning."""
+    return events.ScriptWarned(warnings=list(report.warnings), reason=report.warnings[0])
+
+
+def delivery_attempt_failed(attempt: FailedAttempt) -> events.Event:
     """Return the event for an attempt that did not settle the delivery."""
     return events.ReportAttempt(
         attempt=attempt.number,
