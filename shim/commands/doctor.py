@@ -47,7 +47,7 @@ class Finding(NamedTuple):
 DESCRIPTION = """\
 Look at what usually goes wrong in a pod of a check, without sending a report:
 the settings, the script and its interpreter, the time, the server, the clock.
-Of a pod that has ended, --log reads the log: what happened when, and what to do."""
+Of a pod that has ended, --log reads the log: what happened, and what to do."""
 EPILOG = """\
 Examples:
   kubectl exec POD -- khshim doctor

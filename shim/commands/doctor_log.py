@@ -43,7 +43,7 @@ def examine_log(path: str, *, as_json: bool) -> int:
         complain(f"khshim doctor: {path}: {error}\n")
         return WRONG_USAGE
     told = story(log, time.time())
-    shown = _data(told) if as_json else _text(told, Style(1, os.environ))
+    shown = as_data(told) if as_json else _text(told, Style(1, os.environ))
     return put(shown, 0 if told.verdict is Word.OK else 1)
 
 
@@ -58,7 +58,8 @@ def _read(path: str) -> Log:
     return read_log(read(sys.stdin.buffer))
 
 
-def _data(told: Story) -> str:
+def as_data(told: Story) -> str:
+    """Return what a log tells as one JSON object."""
     fields = {**told._asdict(), "verdict": told.verdict.value, "ok": told.verdict is Word.OK}
     return json.dumps({**fields, "steps": [step._asdict() for step in told.steps]}) + "\n"
 

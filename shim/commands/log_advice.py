@@ -9,6 +9,7 @@ from shim.commands.log_events import Phase
 from shim.commands.log_reader import Entry
 from shim.commands.log_verdict import (
     DELIVERED,
+    PASSING,
     Fate,
     Script,
     Verdict,
@@ -96,7 +97,7 @@ def _killed_for_memory(run: LoggedRun, entry: Entry) -> str:
 
 
 def _script_ended(run: LoggedRun, entry: Entry) -> str:
-    if entry.level == "info":
+    if entry.level == "info" or entry is not run.last_in(Phase.ENDED):
         return ""
     if stopping_signal(run) is not None:
         return _pod_was_stopped(run)
@@ -119,6 +120,8 @@ def _script_ended(run: LoggedRun, entry: Entry) -> str:
 
 
 def _script_timed_out(run: LoggedRun, entry: Entry) -> str:
+    if entry is not run.last_in(Phase.ENDED):
+        return ""
     took = entry.number("duration_s")
     had = f"It had {show(max(took, 0))}. " if took is not None else ""
     if "khshim was held up" in entry.message:
@@ -141,6 +144,31 @@ def _script_timed_out(run: LoggedRun, entry: Entry) -> str:
     return (
         f"{had}Where it honestly needs more, {more}. Where it should have been quick, the last lines"
         f" of its output tell what it waited for: give that a time limit of its own.{killed}"
+    )
+
+
+def _no_further_attempt(run: LoggedRun, entry: Entry) -> str:
+    if stopping_signal(run) is not None:
+        return ""
+    return (
+        "SHIM_ATTEMPTS asks for more attempts than there was time for:"
+        f" {RAISE_TIMEOUT}, or ask for fewer."
+    )
+
+
+def _script_warned(run: LoggedRun, entry: Entry) -> str:
+    if run.count("passed_after_retry"):
+        return ""
+    return (
+        "A warning pages nobody: Kuberhealthy shows the check as passing. Look at it before it"
+        " becomes a failure; khshim_warning has an alert rule in examples/prometheus."
+    )
+
+
+def _passed_after_retry(run: LoggedRun, entry: Entry) -> str:
+    return (
+        "Find out why the attempts before it failed (attempt_failed in the log): a check that often"
+        " needs several is flaky, or what it looks at is. khshim_passed_after_retry counts them."
     )
 
 
@@ -292,8 +320,11 @@ ADVICE: dict[str, Advice] = {
     "killed_for_memory": _killed_for_memory,
     "script_timed_out": _script_timed_out,
     "script_exited": _script_ended,
+    "no_further_attempt": _no_further_attempt,
     "signal_forwarded": _signal,
     "signal_received": _signal,
+    "script_warned": _script_warned,
+    "passed_after_retry": _passed_after_retry,
     "report_accepted": _report_accepted,
     "report_attempt": _report_attempt,
     "server_not_reached": _server_not_reached,
@@ -306,6 +337,7 @@ ADVICE: dict[str, Advice] = {
     "server_reached": _nothing,
     "script_started": _nothing,
     "script_output": _nothing,
+    "attempt_failed": _nothing,
     "waiting_until_seen": _nothing,
     "metrics_pushed": _nothing,
     "quit_sent": _nothing,
@@ -334,7 +366,7 @@ def _on_the_whole(run: LoggedRun, found: Verdict, now: float, *, ran_before: boo
         )
     if found.fate is Fate.UNKNOWN:
         yield from _log_ends_early(run, found, now)
-    elif found.script is Script.PASSED and found.fate not in DELIVERED:
+    elif found.script in PASSING and found.fate not in DELIVERED:
         yield (
             "The check is well, and Kuberhealthy shows it as failing all the same, since no report"
             " arrived."

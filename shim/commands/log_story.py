@@ -131,7 +131,7 @@ def _steps(run: LoggedRun) -> Iterator[Told]:
 
 
 def _likeness(entry: Entry) -> tuple[str, str]:
-    return entry.event, "".join(letter for letter in entry.message if not letter.isdigit())
+    return entry.event, "".join(letter for letter in _words(entry) if not letter.isdigit())
 
 
 def _after(run: LoggedRun, entry: Entry) -> float | None:

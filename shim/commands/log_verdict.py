@@ -20,6 +20,7 @@ class Script(Enum):
     """What became of the script, in words that begin a sentence."""
 
     PASSED = "the script passed"
+    WARNED = "the script passed with a warning"
     FAILED = "the script failed"
     DIED = "the script died of a signal"
     TIMED_OUT = "the script timed out"
@@ -61,6 +62,7 @@ class Verdict(NamedTuple):
     sentence: str
 
 
+PASSING = (Script.PASSED, Script.WARNED)
 DELIVERED = (Fate.ACCEPTED, Fate.ASSUMED)
 FATES = {
     ReportAccepted.name: Fate.ACCEPTED,
@@ -85,7 +87,7 @@ def verdict(run: LoggedRun) -> Verdict:
     elif fate not in DELIVERED:
         word = Word.NOT_REPORTED
     else:
-        word = Word.OK if script is Script.PASSED else Word.NOT_OK
+        word = Word.OK if script in PASSING else Word.NOT_OK
     return Verdict(word, script, fate, _sentence(run, script, fate))
 
 
@@ -108,7 +110,7 @@ def script_of(run: LoggedRun) -> Script:
 
 def _script_that_ended(run: LoggedRun, ended: Entry) -> Script:
     if ended.level == "info":
-        return Script.PASSED
+        return Script.WARNED if run.last("script_warned") else Script.PASSED
     if ended.event == "script_timed_out":
         return Script.TIMED_OUT
     if stopping_signal(run) is not None:
@@ -144,7 +146,7 @@ def _sentence(run: LoggedRun, script: Script, fate: Fate) -> str:
         return _ends_early(run, script)
     ended, delivered = run.last_in(Phase.ENDED), run.last_in(Phase.DELIVERED)
     duration = ended.number("duration_s") if ended else None
-    took = script in (Script.PASSED, Script.FAILED, Script.TIMED_OUT) and duration is not None
+    took = script in (*PASSING, Script.FAILED, Script.TIMED_OUT) and duration is not None
     after = f" after {show(max(duration or 0, 0))}" if took else ""
     status = delivered.number("status") if delivered else None
     answered = f" (status {status:.0f})" if fate is Fate.REFUSED and status else ""
@@ -152,7 +154,7 @@ def _sentence(run: LoggedRun, script: Script, fate: Fate) -> str:
 
 
 def _link(script: Script, fate: Fate) -> str:
-    return "but" if script is Script.PASSED and fate not in DELIVERED else "and"
+    return "but" if script in PASSING and fate not in DELIVERED else "and"
 
 
 def has_info_lines(run: LoggedRun) -> bool:

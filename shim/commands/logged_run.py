@@ -117,10 +117,11 @@ class LoggedRun:
 
     def _runs_already(self, entry: Entry) -> bool:
         """Tell whether a script is started that was started before and has not ended."""
-        if self.last_in(Phase.ENDED) is not None or (entry.number("attempt") or 1) > 1:
-            return False
-        started = self.last("script_started")
-        return started is not None and started.word("script") == entry.word("script")
+        started, attempt = self.last("script_started"), entry.number("attempt")
+        if started is None or attempt is not None:  # SHIM_ATTEMPTS
+            return started is not None and attempt == 1
+        has_ended = self.last_in(Phase.ENDED) is not None
+        return not has_ended and started.word("script") == entry.word("script")
 
 
 class Log:
