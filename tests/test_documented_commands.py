@@ -95,6 +95,7 @@ TABLE = [
     Row(r"kubectl apply -k deploy", Where.HERE, "(?s).*healthcheck.*/web-shop created"),
     Row(r"kubectl create secret docker-registry .*", Where.HERE, ""),
     Row(r"kubectl exec POD -- khshim doctor", Where.HERE, "(?s)ok    settings.*ok    server"),
+    Row(r"kubectl logs POD \| khshim doctor --log -", Where.HERE, "OK: The script passed"),
     Row(r"kubectl logs POD \| .*", Where.HERE, "(?s).*script_started.*report_accepted"),
     Row(r"kubectl patch crd .*", Where.HERE, "customresourcedefinition.* patched"),
     Row(r"source share/completions/khshim", Where.HERE, ""),
