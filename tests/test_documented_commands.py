@@ -15,10 +15,7 @@ from typing import NamedTuple
 import pytest
 
 import shim
-from shim.commands.fake_kuberhealthy import Receiver
-from shim.kuberhealthy import Server
-from tests.support.documents import ROOT, Block, blocks, commands, environment, prepare
-from tests.support.khshim import KHSHIM
+from tests.support.documents import ROOT, Block, blocks, commands, pod, prepare
 
 LANGUAGES = {"bash", "dockerfile", "json", "mermaid", "python", "sh", "text", "yaml"}
 # Where the ways to install it put the command, below the home directory.
@@ -95,6 +92,7 @@ TABLE = [
     Row(r"kubectl apply -k deploy", Where.HERE, "(?s).*healthcheck.*/web-shop created"),
     Row(r"kubectl create secret docker-registry .*", Where.HERE, ""),
     Row(r"kubectl exec POD -- khshim doctor", Where.HERE, "(?s)ok    settings.*ok    server"),
+    Row(r"kubectl logs POD \| docker run .* doctor --log -", Where.IMAGE, "OK: The script passed"),
     Row(r"kubectl logs POD \| khshim doctor --log -", Where.HERE, "OK: The script passed"),
     Row(r"kubectl logs POD \| .*", Where.HERE, "(?s).*script_started.*report_accepted"),
     Row(r"kubectl patch crd .*", Where.HERE, "customresourcedefinition.* patched"),
@@ -163,10 +161,7 @@ def test_it_does_what_the_document_says(block: Block, folder: Path) -> None:
     lines = lines_for(block, Where.HERE)
     if any(line.endswith("jq") for line in lines) and not shutil.which("jq"):
         pytest.skip("jq is not installed")
-    with Receiver(Server.V3, 60) as receiver:
-        environ = environment(folder) | receiver.environment()
-        ran = subprocess.run([*KHSHIM], cwd=folder, env=environ, capture_output=True, check=True)
-        (folder / "pod.log").write_bytes(ran.stderr)
+    with pod(folder) as environ:
         for line in lines:
             row = row_of(line)
             assert row is not None

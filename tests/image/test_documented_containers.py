@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.image.containers import LIMITS, PODMAN
-from tests.support.documents import Block, environment, prepare
+from tests.support.documents import Block, pod, prepare
 from tests.test_documented_commands import BLOCKS, Where, lines_for, row_of, run
 
 
@@ -24,12 +24,12 @@ def test_it_does_what_the_document_says(block: Block, tmp_path: Path) -> None:
         f'#!/bin/sh\n[ "$1" = run ] || exec {podman} "$@"\nshift\nexec {podman} run {limits} "$@"\n'
     )
     program.chmod(0o755)
-    environ = environment(folder)
-    for line in lines_for(block, Where.IMAGE):
-        row = row_of(line)
-        assert row is not None
-        written = run(line, folder, environ, row.status)
-        assert re.match(row.note, written), written
-    for line in block.lines:
-        if line.startswith("docker tag "):
-            run(f"docker rmi {line.split()[-1]}", folder, environ)
+    with pod(folder) as environ:
+        for line in lines_for(block, Where.IMAGE):
+            row = row_of(line)
+            assert row is not None
+            written = run(line, folder, environ, row.status)
+            assert re.match(row.note, written), written
+        for line in block.lines:
+            if line.startswith("docker tag "):
+                run(f"docker rmi {line.split()[-1]}", folder, environ)

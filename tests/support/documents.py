@@ -5,9 +5,16 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
+
+from shim.commands.fake_kuberhealthy import Receiver
+from shim.kuberhealthy import Server
+from tests.support.khshim import KHSHIM
 
 ROOT = Path(__file__).parent.parent.parent
 # What somebody reads who uses khshim, and who works on it.
@@ -75,13 +82,19 @@ def prepare(folder: Path) -> Path:
     return folder
 
 
-def environment(folder: Path) -> dict[str, str]:
-    """Return the environment of one who types the commands there."""
-    return {
-        **os.environ,
-        "PATH": f"{folder}/bin:{folder}/.venv/bin:{os.environ['PATH']}",
-        "REAL_KUBECTL": shutil.which("kubectl") or "",
-        "POD_LOG": str(folder / "pod.log"),
-        "SHIM_SCRIPT": str(folder / "my_check.sh"),
-        "PASSWORD": "secret",
-    }
+@contextmanager
+def pod(folder: Path) -> Iterator[dict[str, str]]:
+    """Enter a pod whose script has run; yield the environment of one who types commands there."""
+    with Receiver(Server.V3, 60) as receiver:
+        environ = {
+            **os.environ,
+            **receiver.environment(),
+            "PATH": f"{folder}/bin:{folder}/.venv/bin:{os.environ['PATH']}",
+            "REAL_KUBECTL": shutil.which("kubectl") or "",
+            "POD_LOG": str(folder / "pod.log"),
+            "SHIM_SCRIPT": str(folder / "my_check.sh"),
+            "PASSWORD": "secret",
+        }
+        ran = subprocess.run(KHSHIM, env=environ, capture_output=True, check=True)
+        (folder / "pod.log").write_bytes(ran.stderr)
+        yield environ
