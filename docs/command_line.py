@@ -92,17 +92,12 @@ def _whole() -> argparse.ArgumentParser:
     whole.add_argument("--version", action="store_true", help="print the version and exit")
     commands = whole.add_subparsers(title="commands", metavar="COMMAND")
     for name, (usage, summary) in COMMANDS.items():
+        commands.add_parser(name, help=summary)
         own = PARSERS[name]() if name in PARSERS else _run()
-        commands.add_parser(
-            name,
-            help=summary,
-            parents=[own],
-            add_help=False,
-            usage=own.usage or usage,
-            description=own.description,
-            epilog=own.epilog,
-            formatter_class=own.formatter_class,
-        )
+        own.usage = own.usage or usage
+        # In the place of the one just made: with `parents` up to Python 3.13 an option that
+        # excludes another one is not in its group any more.
+        commands.choices[name] = own
     return whole
 
 
