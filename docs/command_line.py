@@ -23,7 +23,7 @@ PARSERS: dict[str, Callable[[], Parser]] = {
     "install": install.parser,
 }
 # What completes the name of a file, by the destinations of options and arguments.
-TAKES_A_FILE = ("command", "script", "scripts", "junit", "files")
+TAKES_A_FILE = ("command", "script", "scripts", "junit", "files", "log")
 TAKES_A_FOLDER = ("kustomize", "folder")
 SEE_SETTINGS = "[Settings](SETTINGS.md), [What is reported](REPORTS.md)"
 
@@ -78,6 +78,9 @@ def completion(shell: str) -> str:
 
     parser = _whole()
     for action in _actions(parser):
+        if isinstance(action, argparse._SubParsersAction):
+            for name, (_, summary) in COMMANDS.items():
+                action.choices[name].description = summary  # one line, and not the first of many
         if action.dest in TAKES_A_FILE:
             action.complete = shtab.FILE
         elif action.dest in TAKES_A_FOLDER:
