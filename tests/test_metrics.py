@@ -104,9 +104,7 @@ def test_without_a_name_checks_are_told_apart_by_their_scripts(
         {"SHIM_SCRIPT": "/no/such/script"},
     ],
 )
-def test_a_script_that_was_not_started_is_pushed_as_failed(
-    shim: Shim, env: dict[str, str]
-) -> None:
+def test_a_script_that_was_not_started_is_pushed_as_failed(shim: Shim, env: dict[str, str]) -> None:
     """Otherwise the Pushgateway would show the last run for ever, which may have passed."""
     with Gateway() as gateway:
         settings = {"SHIM_SCRIPT": "/bin/true", "SHIM_PUSHGATEWAY_URL": gateway.url}
