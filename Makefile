@@ -4,8 +4,8 @@ BIN := $(VENV)/bin
 DOCKER ?= docker
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' shim/__init__.py)
 
-.PHONY: help try test quick coverage test-image test-kuberhealthy compatibility test-cluster \
-    compatibility-cluster test-faults fuzz mutants bench audit image lint format docs clean
+.PHONY: help try test quick coverage test-image test-kuberhealthy compatibility test-prometheus test-cluster \
+    compatibility-cluster test-faults fuzz mutants bench audit image lint format docs pictures clean
 
 help: ## Show what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -78,6 +78,11 @@ compatibility: $(VENV)/.khshim-dev ## The same, and write docs/COMPATIBILITY.md
 	$(BIN)/python -m tests.kuberhealthy.build
 	$(BIN)/python -m pytest -p tests.compatibility --compatibility=servers tests/kuberhealthy
 
+test-prometheus: $(VENV)/.khshim-dev ## Try the alert rules and the dashboard with a real Prometheus
+	@for tool in prometheus promtool prometheus-pushgateway; do command -v $$tool >/dev/null || { \
+	    echo "There is no $$tool here: on Debian, apt install prometheus prometheus-pushgateway" >&2; exit 1; }; done
+	$(BIN)/python -m pytest tests/prometheus
+
 test-cluster: $(VENV)/.khshim-dev ## Test it in a real Kubernetes under real Kuberhealthy (as root)
 	tests/cluster/run
 
@@ -123,6 +128,9 @@ lint: $(VENV)/.khshim-dev ## Check style, types and shell scripts
 format: $(VENV)/.khshim-dev ## Lay the code out
 	$(BIN)/isort --quiet .
 	$(BIN)/black --line-length 100 --quiet .
+
+pictures: $(VENV)/.khshim-dev ## Draw the terminal's pictures in docs/pictures anew, from real runs
+	$(BIN)/python -m docs.terminal_pictures
 
 docs: $(VENV)/.khshim-dev ## Write what is made from declarations: tables, man page, completions
 	$(BIN)/python -m docs.generate

@@ -1,6 +1,6 @@
-"""The man page and the shell completions, made from the parsers of the commands.
+"""The man page, the shell completions and docs/COMMANDS.md, made from the parsers of the commands.
 
-Needs the extra `docs`: argparse-manpage and shtab.
+Man page and completions need the extra `docs`: argparse-manpage and shtab.
 """
 
 from __future__ import annotations
@@ -12,19 +12,20 @@ from typing import Any
 
 import shim
 from shim import exit_status
-from shim.commands import doctor, install, manifest, try_script
+from shim.commands import doctor, install, manifest_options, try_script
 from shim.commands.arguments import Parser
 from shim.commands.reference import COMMANDS, SUMMARY, plain, settings
 
 PARSERS: dict[str, Callable[[], Parser]] = {
     "try": try_script.parser,
-    "manifest": manifest.parser,
+    "manifest": manifest_options.parser,
     "doctor": doctor.parser,
     "install": install.parser,
 }
 # What completes the name of a file, by the destinations of options and arguments.
-TAKES_A_FILE = ("command", "script", "scripts", "junit", "files")
+TAKES_A_FILE = ("command", "script", "scripts", "junit", "files", "log")
 TAKES_A_FOLDER = ("kustomize", "folder")
+SEE_SETTINGS = "[Settings](SETTINGS.md), [What is reported](REPORTS.md)"
 
 
 def man_page() -> str:
@@ -53,12 +54,33 @@ def man_page() -> str:
     return re.sub(r"[ \t]+$", "", str(page), flags=re.MULTILINE)
 
 
+def tables() -> str:
+    """Return every command in Markdown: how it is called, what it does, and its options."""
+    parts = []
+    for name, (usage, summary) in COMMANDS.items():
+        parser = PARSERS[name]() if name in PARSERS else _run()
+        parts.append(f"\n## khshim {name}\n\n`{_usage(parser) or usage}`\n\n")
+        description = parser.description if name in PARSERS else f"{summary}: {SEE_SETTINGS}"
+        text = " ".join((description or summary).split())
+        parts.append(f"{text[0].upper()}{text[1:]}\n")
+        for group in parser._action_groups:
+            shown = (action for action in group._group_actions if action.dest != "help")
+            rows = [_row(parser, action) for action in shown]
+            if rows:
+                parts.append(f"\n| {_title(group)} | meaning | default |\n| --- | --- | --- |\n")
+                parts += rows
+    return "".join(parts) + "\n"
+
+
 def completion(shell: str) -> str:
     """Return what completes the command line in `shell`, "bash" or "zsh"."""
     import shtab
 
     parser = _whole()
     for action in _actions(parser):
+        if isinstance(action, argparse._SubParsersAction):
+            for name, (_, summary) in COMMANDS.items():
+                action.choices[name].description = summary  # one line, and not the first of many
         if action.dest in TAKES_A_FILE:
             action.complete = shtab.FILE
         elif action.dest in TAKES_A_FOLDER:
@@ -73,17 +95,12 @@ def _whole() -> argparse.ArgumentParser:
     whole.add_argument("--version", action="store_true", help="print the version and exit")
     commands = whole.add_subparsers(title="commands", metavar="COMMAND")
     for name, (usage, summary) in COMMANDS.items():
+        commands.add_parser(name, help=summary)
         own = PARSERS[name]() if name in PARSERS else _run()
-        commands.add_parser(
-            name,
-            help=summary,
-            parents=[own],
-            add_help=False,
-            usage=own.usage or usage,
-            description=own.description,
-            epilog=own.epilog,
-            formatter_class=own.formatter_class,
-        )
+        own.usage = own.usage or usage
+        # In the place of the one just made: with `parents` up to Python 3.13 an option that
+        # excludes another one is not in its group any more.
+        commands.choices[name] = own
     return whole
 
 
@@ -92,6 +109,23 @@ def _run() -> argparse.ArgumentParser:
     run.add_argument("script", metavar="SCRIPT", nargs="?", help="wins over SHIM_SCRIPT")
     run.add_argument("args", metavar="ARG", nargs="*", help="wins over SHIM_ARGS")
     return run
+
+
+def _usage(parser: argparse.ArgumentParser) -> str:
+    return (parser.usage or "").removeprefix("usage: ")
+
+
+def _title(group: Any) -> str:
+    return {"positional arguments": "argument", "options": "option"}.get(group.title, group.title)
+
+
+def _row(parser: argparse.ArgumentParser, action: argparse.Action) -> str:
+    value = action.metavar or ("|".join(action.choices) if action.choices else "")
+    names = ", ".join(action.option_strings)
+    shown = " ".join(filter(None, (names, str(value))))
+    text, _, default = parser._get_formatter()._expand_help(action).partition(" (default: ")
+    cells = [f"`{shown}`", text, default.removesuffix(")")]
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |\n"
 
 
 def _actions(parser: argparse.ArgumentParser) -> list[Any]:

@@ -8,29 +8,41 @@ from collections.abc import Callable
 from pathlib import Path
 
 import shim
-from docs import bundled, command_line
-from shim.commands.reference import events_table, exit_statuses_table, settings_table
+from docs import bundled, command_line, time_line
+from shim.commands.reference import (
+    events_table,
+    exit_statuses_table,
+    metrics_table,
+    settings_table,
+)
 
 ROOT = Path(__file__).parent.parent
 
 # The document, the name of the block in it, and what fills the block.
 BLOCKS: list[tuple[str, str, Callable[[], str]]] = [
-    ("README.md", "settings", settings_table),
-    ("README.md", "exit statuses", exit_statuses_table),
-    ("README.md", "events", events_table),
+    ("docs/SETTINGS.md", "settings", settings_table),
+    ("docs/REPORTS.md", "exit statuses", exit_statuses_table),
+    ("docs/LOG.md", "events", events_table),
+    ("docs/METRICS.md", "metrics", metrics_table),
+    ("docs/COMMANDS.md", "commands", command_line.tables),
     ("README.md", "bundled checks", bundled.overview),
     ("docs/CHECKS.md", "checks", bundled.details),
 ]
-# Files that are made as a whole. What makes them needs the extra `docs`.
+# Files that are made as a whole. What makes those in share/ needs the extra `docs`.
 MADE: dict[str, Callable[[], str]] = {
     "share/man/khshim.1": command_line.man_page,
     "share/completions/khshim": lambda: command_line.completion("bash"),
     "share/completions/_khshim": lambda: command_line.completion("zsh"),
+    "docs/pictures/time.svg": time_line.picture,
 }
 # Files that name the image with its version.
 NAMES_THE_IMAGE = (
     "README.md",
+    "docs/IMAGE.md",
+    "docs/MANIFESTS.md",
+    "docs/NAGIOS.md",
     "docs/RUNTIME.md",
+    "docs/TROUBLESHOOTING.md",
     "Dockerfile",
     "khcheck.yaml",
     "healthcheck.yaml",

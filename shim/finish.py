@@ -19,16 +19,12 @@ from shim.observe import events, telling
 from shim.observe.observers import Observers
 from shim.observe.outputs import Outputs
 from shim.preload import preload
-from shim.report.build import Report, failure, judge, lines_of
+from shim.report.build import Report, failure, lines_of
 from shim.report.excerpt import Editor
 from shim.report.mask import Masker
-from shim.report.wording import killed_for_memory
 from shim.signals import SignalInbox, name
 from shim.start import NotStarted, Started
-from shim.supervise.capture import ScriptOutput
-from shim.supervise.escalation import StoppedBy
-from shim.supervise.loop import Stream, Supervisor
-from shim.supervise.resources import usage_of_children
+from shim.verdict import Verdict
 
 # At least so many seconds are left for the report after a signal that came before it,
 AFTER_STOP = 5.0
@@ -61,13 +57,18 @@ class _SecondHalf:
     def __init__(self, start: Started | NotStarted, inbox: SignalInbox, worker: Worker) -> None:
         run = start.run
         self._start = start
+        self._child = start.child
         self._run = run
         self._settings = run.settings
         self._inbox = inbox
         self._worker = worker
         self._was_told_to_stop = False
         self.outputs = Outputs(run.settings)
-        self._tell = Observers(run.settings, self.outputs.log, run.metrics_file, run.started_at)
+        at_start = {
+            "script_start_time_seconds": run.started_at,
+            "script_limit_seconds": run.script_limit(),
+        }
+        self._tell = Observers(run.settings, self.outputs.log, run.metrics_file, at_start)
         self._mask = Masker(run.environ, run.settings.mask)
         self._editor = Editor(run.settings.server, self._mask)
 
@@ -76,7 +77,7 @@ class _SecondHalf:
         try:
             return self._report()
         except Exception as error:
-            kill_script(self._start.child)
+            kill_script(self._child)
             return failure([self._tell_bug(error)], self._editor), exit_status.BUG
 
     def deliver_and_quit(self, report: Report) -> int:
@@ -100,7 +101,7 @@ class _SecondHalf:
             self._tell(telling.waited(self._run.wait))
         if isinstance(self._start, NotStarted):
             return self._report_not_started(self._start)
-        return self._supervise(self._start), 0
+        return self._find_verdict(self._start), 0
 
     def _report_not_started(self, start: NotStarted) -> tuple[Report, int]:
         self._was_told_to_stop = start.stopped_by is not None
@@ -113,55 +114,13 @@ class _SecondHalf:
             self._tell(events.WrongSetting(reason=self._mask(problem)))
         return failure([], self._editor, lines_of(problems)), exit_status.WRONG_SETTINGS
 
-    def _supervise(self, start: Started) -> Report:
-        """Run the script to its end, and return the verdict on it."""
-        settings, child, path = self._settings, start.child, start.path
-        self._tell(events.ScriptStarted(script=path, pid=child.pid, time_left_s=self._time_left()))
-        if self._run.budget.deadline is None:
-            self._tell(events.NoDeadline())
-        output = ScriptOutput(merged=settings.errors_from == "both")
-        outcome = Supervisor(
-            child,
-            [
-                Stream(child.stdout, self.outputs.for_stdout, output.feed_stdout),
-                Stream(child.stderr, self.outputs.for_stderr, output.feed_stderr),
-            ],
-            self._inbox,
-            self._run.budget,
-            settings.grace_period,
-            settings.stop_signal,
-            lambda received, sent: self._tell(telling.forwarded(received, sent)),
-        ).run()
-        self.outputs.script_has_ended()
-        self._was_told_to_stop = outcome.stopped_by is StoppedBy.SIGNAL
-        chosen, other = output.captured(settings.errors_from)
-        report = judge(
-            outcome,
-            ok_exit_codes=settings.ok_exit_codes,
-            editor=self._editor,
-            stream=settings.errors_from,
-            output=chosen,
-            other_output=other,
-            hints=self._likely_causes(start),
-            is_plugin=settings.is_plugin,
-        )
-        usage, is_plugin = usage_of_children(start.memory), settings.is_plugin
-        self._tell(
-            telling.script_ended(
-                path, outcome, report, output, usage, self._run.budget, is_plugin=is_plugin
-            )
-        )
-        return report
-
-    def _likely_causes(self, start: Started) -> list[str]:
-        """Return sentences on what probably made the script fail, if it did."""
-        causes = []
-        if start.memory and start.memory.kills() > start.kills_before:
-            causes.append(killed_for_memory(start.memory.limit_bytes()))
-            self._tell(events.KilledForMemory(reason=causes[0]))
-        if start.text_problem is not None:
-            causes.append(start.text_problem.sentence())
-        return causes
+    def _find_verdict(self, start: Started) -> Report:
+        verdict = Verdict(start, self._inbox, self.outputs, self._editor, self._tell)
+        try:
+            return verdict.find()
+        finally:
+            self._child = verdict.child
+            self._was_told_to_stop = verdict.was_told_to_stop
 
     def _deliver(self, report: Report) -> Result | None:
         """Deliver the report; return how that ended, None where it cannot be sent at all."""
@@ -187,7 +146,7 @@ class _SecondHalf:
             report.body(),
             limit,
             self._worker,
-            lambda attempt: self._tell(telling.attempt_failed(attempt)),
+            lambda attempt: self._tell(telling.delivery_attempt_failed(attempt)),
             late=time_left is not None and time_left < 0,
         )
         latency = time.monotonic() - started_at

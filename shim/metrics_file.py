@@ -23,6 +23,11 @@ class MetricsFile:
         else:
             self.path = f"/proc/{os.getpid()}/fd/{self._fd}"
 
+    def clear(self) -> None:
+        """Forget what was written so far."""
+        if self.path is not None:
+            os.ftruncate(self._fd, 0)
+
     def text(self) -> str:
         """Return what was written so far."""
         if self.path is None:

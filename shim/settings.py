@@ -1,6 +1,6 @@
 """Settings from the environment and the command line: the one place that knows their names.
 
-Each setting is declared once, as an attribute of Settings. The README's table,
+Each setting is declared once, as an attribute of Settings. The table in docs/,
 `khshim --help` and what `khshim doctor` and `khshim manifest` check are made from the
 declarations.
 """
@@ -31,6 +31,7 @@ LOG_LEVELS = ("debug", "info", "warning", "error")
 LOG_FORMATS = ("json", "text")
 SCRIPT_LOGS = ("raw", "json")
 PRESETS = ("none", "nagios")
+MOST_ATTEMPTS = 10
 URL = "an http:// or https:// URL"
 DURATION = "a duration such as 90s, 2m or 1m30s"
 BY_KUBERHEALTHY = "by Kuberhealthy"
@@ -155,7 +156,7 @@ class Settings:
         values.text,
         "the path of the script to run",
         "the script: a path, or a name in the working directory, in `/checks` or among the"
-        " bundled [scripts](scripts)",
+        " bundled [scripts](../scripts)",
         default="",
     )
     args = Setting(
@@ -178,7 +179,7 @@ class Settings:
         "SHIM_TIMEOUT",
         values.optional(values.positive_duration),
         "a duration of more than 0, such as 90s, 2m or 1m30s",
-        "a limit of its own, besides the check's deadline",
+        "a limit of its own, besides the check's deadline, for all attempts together",
     )
     grace_period = Setting(
         "SHIM_GRACE_PERIOD",
@@ -192,7 +193,7 @@ class Settings:
         "SHIM_STOP_SIGNAL",
         signals.parse,
         "a signal that can be forwarded, such as SIGINT, SIGRTMIN+3 or 10",
-        "what the script gets in place of SIGTERM ([below](#what-the-script-gets-and-when-it-ends))",
+        "what the script gets in place of SIGTERM ([What the script gets](SCRIPTS.md))",
         default=int(signal.SIGTERM),
         default_words="`SIGTERM`",
     )
@@ -229,6 +230,31 @@ class Settings:
         default=lambda settings: frozenset({0, 1} if settings.is_plugin else {0}),
         default_words="`0`",
     )
+    warn_exit_codes = Setting(
+        "SHIM_WARN_EXIT_CODES",
+        values.exit_codes,
+        "exit codes from 0 to 255 such as 1 or 1,4",
+        "exit statuses that pass with a warning, which is in the log and the metrics; 1 under the"
+        " preset `nagios`",
+        default=lambda settings: _warnings_of_plugins(settings),
+    )
+    attempts = Setting(
+        "SHIM_ATTEMPTS",
+        values.whole_number(1, MOST_ATTEMPTS),
+        f"a whole number from 1 to {MOST_ATTEMPTS}",
+        "how many times a script that fails is run, as long as there is time; it passes if one"
+        " attempt does",
+        default=1,
+        default_words="`1`",
+    )
+    attempt_delay = Setting(
+        "SHIM_ATTEMPT_DELAY",
+        durations.parse,
+        DURATION,
+        "how long to wait between two attempts",
+        default=5.0,
+        default_words="`5s`",
+    )
     pass_credentials = Setting(
         "SHIM_PASS_CREDENTIALS",
         values.boolean,
@@ -248,7 +274,7 @@ class Settings:
         "SHIM_MASK",
         values.names,
         "names of variables, separated by commas",
-        "more variables whose values are secrets, e.g. `DB_DSN,*_URL` ([Secrets](#secrets))",
+        "more variables whose values are secrets, e.g. `DB_DSN,*_URL` ([Secrets](SECRETS.md))",
         default=lambda settings: [],
     )
     wait_for_server = Setting(
@@ -256,7 +282,7 @@ class Settings:
         durations.parse,
         DURATION,
         "hold the script back until Kuberhealthy can be reached, at most so long"
-        " ([Fresh nodes](#fresh-nodes-and-service-meshes))",
+        " ([Fresh nodes](MESHES.md))",
         default=0.0,
         default_words="off",
     )
@@ -307,15 +333,15 @@ class Settings:
     )
     metrics_port = Setting(
         "SHIM_METRICS_PORT",
-        values.optional(values.port),
+        values.optional(values.whole_number(1, 65535)),
         "a port from 1 to 65535",
-        "serve on this port what is known while the script runs ([Metrics](#metrics))",
+        "serve on this port what is known while the script runs ([Metrics](METRICS.md))",
     )
     pushgateway_url = Setting(
         "SHIM_PUSHGATEWAY_URL",
         values.optional(values.url),
         URL,
-        "push the metrics there after the report ([Metrics](#metrics))",
+        "push the metrics there after the report ([Metrics](METRICS.md))",
     )
 
     def __init__(self, environ: "Mapping[str, str]", command: "Sequence[str]" = ()) -> None:
@@ -366,6 +392,11 @@ class Settings:
             least_reserve=LEAST_RESERVE[self.server],
             timeout=self.timeout,
         )
+
+
+def _warnings_of_plugins(settings: Settings) -> "frozenset[int]":
+    """Return Nagios' WARNING for a plugin, unless SHIM_OK_EXIT_CODES makes it a failure."""
+    return settings.ok_exit_codes & {1} if settings.is_plugin else frozenset()
 
 
 SETTINGS = tuple(value for value in vars(Settings).values() if isinstance(value, Setting))

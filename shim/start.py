@@ -53,21 +53,33 @@ class Run:
         at = self.budget.terminate_at
         return None if at is None else at - self.budget.started_at + self.started_at
 
+    def script_limit(self) -> "float | None":
+        """Return the seconds from the script's start to its SIGTERM."""
+        at = self.budget.terminate_at
+        return None if at is None else at - self.budget.started_at
+
 
 class Started:
     """A script that runs.
 
-    `text_problem` is what is wrong with the way it was saved, if anything is. `memory` is
-    this process's cgroup, in which `kills_before` processes were killed before the script.
+    `text_problem` is what is wrong with the way it was saved, if anything is. `started_at`
+    is when it was started, on the monotonic clock in seconds. `memory` is this process's
+    cgroup, in which `kills_before` processes were killed before the script.
     """
 
     def __init__(
-        self, run: Run, child: Child, path: str, text_problem: "executable.TextProblem | None"
+        self,
+        run: Run,
+        child: Child,
+        path: str,
+        text_problem: "executable.TextProblem | None",
+        started_at: float,
     ) -> None:
         self.run = run
         self.child = child
         self.path = path
         self.text_problem = text_problem
+        self.started_at = started_at
         self.memory: MemoryCgroup | None = None
         self.kills_before = 0
 
@@ -105,6 +117,10 @@ def start(
     run = Run(environ, Settings(environ, command))
     settings = run.settings
     inbox.terminating |= {settings.stop_signal}
+    if settings.metrics_port or settings.pushgateway_url:
+        from shim.metrics_file import MetricsFile  # seldom asked for
+
+        run.metrics_file = MetricsFile()
     if settings.problems:
         return NotStarted(run, None)
     left = run.budget.time_left(run.budget.started_at)
@@ -127,10 +143,11 @@ def start(
                 run.wait.stopped_by,
             )
         run.count_time_from_now()
-    if settings.metrics_port or settings.pushgateway_url:
-        from shim.metrics_file import MetricsFile  # seldom asked for
+    return start_script(run, inbox)
 
-        run.metrics_file = MetricsFile()
+
+def start_script(run: Run, inbox: "SignalInbox") -> "Started | NotStarted":
+    """Start the script within what is left of the run's time."""
     try:
         return _start_script(run, inbox)
     except executable.StartError as error:
@@ -142,6 +159,7 @@ def start(
 def _start_script(run: Run, inbox: "SignalInbox") -> Started:
     """Start the script; raises StartError or Hang where that cannot be done."""
     settings, terminate_at = run.settings, run.budget.terminate_at
+    started_at = time.monotonic()
     path, argv, problem = call(lambda: _look_at_script(settings), terminate_at, inbox)
     environ = script_environment(
         run.environ,
@@ -154,7 +172,7 @@ def _start_script(run: Run, inbox: "SignalInbox") -> Started:
         # exec waited for the volume, which cannot be interrupted.
         _undo(child)
         raise Hang(None)
-    started = Started(run, child, path, problem)
+    started = Started(run, child, path, problem, started_at)
     # The script does not wait for what is imported from here on.
     if child.is_only_child and os.getpid() != 1:
         from shim.subreaper import adopt_orphans

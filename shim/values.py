@@ -64,11 +64,14 @@ def _is_token(value: str) -> bool:
     return value.isascii() and value.isprintable() and " " not in value
 
 
-def port(value: str) -> int:
-    port = int(value)
-    if not 0 < port < 65536:
-        raise ValueError(value)
-    return port
+def whole_number(least: int, most: int) -> "Callable[[str], int]":
+    def parse(value: str) -> int:
+        number = int(value)
+        if not least <= number <= most:
+            raise ValueError(value)
+        return number
+
+    return parse
 
 
 def finite(value: str) -> float:

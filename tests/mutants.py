@@ -40,6 +40,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "shim/budget.py": ("budget", "escalation"),
     "shim/delivery/responses.py": ("responses", "deliver"),
     "shim/observe/perfdata.py": ("perfdata", "plugins"),
+    "shim/report/attempts.py": ("attempts", "verdict"),
     "shim/report/build.py": REPORT,
     "shim/report/clean.py": ("clean", "mask"),
     "shim/report/escapes.py": ("mask",),
@@ -48,6 +49,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "shim/report/mask.py": ("mask",),
     "shim/report/plugin_output.py": ("plugins",),
     "shim/report/wording.py": REPORT,
+    "shim/supervise/attempts.py": ("attempts", "verdict"),
     "shim/supervise/capture.py": ("capture", "build", "mask"),
     "shim/supervise/escalation.py": ("escalation", "stopping"),
 }

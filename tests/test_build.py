@@ -301,10 +301,12 @@ def judged(
     hints: Sequence[str] = (),
     is_plugin: bool = False,
     ok: Sequence[int] = (0,),
+    warn: Sequence[int] = (),
 ) -> list[str]:
     report = judge(
         outcome,
         ok_exit_codes=frozenset(ok),
+        warn_exit_codes=frozenset(warn),
         editor=Editor(Server.V3, lambda text: text),
         stream=stream,
         output=output,
@@ -313,7 +315,7 @@ def judged(
         is_plugin=is_plugin,
     )
     assert report.ok is (report.errors == [])
-    return report.errors
+    return [*report.errors, *report.warnings]
 
 
 def exited(status: int) -> Outcome:

@@ -4,16 +4,45 @@ from __future__ import annotations
 
 import re
 import subprocess
+from itertools import count
 
 import pytest
 
 from docs.command_line import PARSERS
-from docs.generate import MADE, NAMES_THE_IMAGE, paths, written
+from docs.generate import MADE, paths, written
 from shim.settings import SETTINGS
 from tests.support.manifests import ROOT
 
 RELIABILITY = (ROOT / "docs" / "RELIABILITY.md").read_text()
+README = (ROOT / "README.md").read_text()
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+DOCUMENTS = sorted(
+    str(path.relative_to(ROOT))
+    for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("*/**/README.md")]
+    if not any(part.startswith(".") or part == "build" for part in path.relative_to(ROOT).parts)
+)
 FUNCTIONS = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+
+
+def without_code(text: str) -> str:
+    """Return Markdown without its blocks and spans of code."""
+    return re.sub(r"`[^`\n]*`", "", re.sub(r"(?ms)^ *```.*?^ *```$", "", text))
+
+
+def anchors(text: str) -> set[str]:
+    """Return the anchors of the headings of a document in Markdown, as GitHub makes them."""
+    found: set[str] = set()
+    text = re.sub(r"(?ms)^ *```.*?^ *```$", "", text)
+    for heading in re.findall(r"(?m)^#+ +(.*?) *$", text):
+        words = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading)
+        anchor = re.sub(r"[^\w\- ]", "", words.lower()).replace(" ", "-")
+        again = next(number for number in count(0) if _numbered(anchor, number) not in found)
+        found.add(_numbered(anchor, again))
+    return found
+
+
+def _numbered(anchor: str, number: int) -> str:
+    return f"{anchor}-{number}" if number else anchor
 
 
 @pytest.mark.parametrize("reference", sorted(set(re.findall(r"`([^`]*test_[^`]*)`", RELIABILITY))))
@@ -27,17 +56,44 @@ def test_every_test_that_is_named_exists(reference: str) -> None:
         assert re.search(rf"def test_\w*{re.escape(part.removeprefix('test_'))}", FUNCTIONS), part
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/RELIABILITY.md", "docs/RUNTIME.md"])
+@pytest.mark.parametrize("document", DOCUMENTS)
 def test_every_link_leads_somewhere(document: str) -> None:
     path = ROOT / document
-    for target in re.findall(r"\]\(([^)#]+)\)", path.read_text()):
-        if not target.startswith("http"):
-            assert (path.parent / target).exists(), target
+    for target in LINK.findall(without_code(path.read_text())):
+        if re.match("https?:", target):
+            continue
+        file, _, anchor = target.partition("#")
+        there = (path.parent / file).resolve() if file else path
+        assert there.exists(), target
+        assert there.is_relative_to(ROOT), target
+        if anchor:
+            assert anchor in anchors(there.read_text()), target
+
+
+@pytest.mark.parametrize(
+    ("heading", "anchor"),
+    [
+        ("## What the script gets, and when it ends", "what-the-script-gets-and-when-it-ends"),
+        ("### `khshim try` & co.", "khshim-try--co"),
+        ("## [Settings](docs/SETTINGS.md)", "settings"),
+    ],
+)
+def test_anchors_are_as_github_makes_them(heading: str, anchor: str) -> None:
+    assert anchors(f"# First\n\n{heading}\n\n{heading}\n") == {"first", anchor, f"{anchor}-1"}
+
+
+def test_a_hash_in_code_is_no_heading() -> None:
+    assert anchors("```sh\n# khshim: interval=5m\n```\n") == set()
+
+
+def test_every_page_is_named_in_the_readme() -> None:
+    pages = {str(path.relative_to(ROOT)) for path in (ROOT / "docs").glob("*.md")}
+    assert pages <= {target.partition("#")[0] for target in LINK.findall(README)}
 
 
 @pytest.mark.parametrize("path", paths())
 def test_every_document_is_as_the_declarations_have_it(path: str) -> None:
-    """The tables of settings, events and exit statuses, and the image's version."""
+    """The tables of settings, events, commands and so on, and the image's version."""
     assert written(path) == (ROOT / path).read_text(), "run: make docs"
 
 
@@ -90,4 +146,4 @@ def test_every_file_that_names_the_image_is_kept_at_its_version() -> None:
     )  # fmt: skip
     if named.returncode > 1:
         pytest.skip("not a git checkout")
-    assert set(named.stdout.split()) <= {*NAMES_THE_IMAGE, *MADE}
+    assert set(named.stdout.split()) <= {*paths(), *MADE}

@@ -40,7 +40,9 @@ def supervise(
     budget = settings.budget(unix_now=time.time(), started_at=started_at or now)
     sink = Sink(2)
     streams = [Stream(fd, sink, feed) for fd in (child.stdout, child.stderr)]
-    return Supervisor(child, streams, inbox, budget, 5.0, signal.SIGTERM, lambda *_: None).run()
+    return Supervisor(
+        child, streams, inbox, budget, budget.started_at, 5.0, signal.SIGTERM, lambda *_: None
+    ).run()
 
 
 def test_the_end_is_when_it_ended_and_not_when_it_was_seen(

@@ -126,6 +126,13 @@ def test_short_values_are_left_alone_in_base64_too() -> None:
     assert Masker({"TOKEN": "123456"})("MTIzNDU2") == "[masked]"
 
 
+def test_the_short_end_of_base64_in_lines_is_left_alone() -> None:
+    """77 characters of it are known, which are a line of 76 and one more."""
+    secret = "swordfish " * 6
+    last = base64.b64encode(secret[:58].encode()).decode()[76]
+    assert Masker({"A_TOKEN": secret[:58]})(f"left alone: {last}") == f"left alone: {last}"
+
+
 def test_short_values_are_left_alone() -> None:
     assert Masker({"TOKEN": "12345"})("12345") == "12345"
     assert Masker({"TOKEN": "123456"})("x123456x") == "x[masked]x"

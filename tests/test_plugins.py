@@ -134,6 +134,7 @@ def test_a_status_beyond_nagios_may_pass(shim: Shim, script: Write) -> None:
         ),
         ("BAD|a=1\\nb=2", ["BAD", "b=2"]),
         ("BAD|a=1\\nlong\\nb=2", ["BAD", "long", "b=2"]),
+        ("BAD\\nlong|a=1\\nb=2", ["BAD", "long"]),
         ("BAD|a=1\\nlong|b=2\\nlonger|c=3", ["BAD", "long", "longer"]),
         ("a | b | c", ["a"]),
         ("| a=1", ["The script exited with status 2 and wrote nothing readable to stdout."]),

@@ -61,6 +61,10 @@ def test_the_path_tells_the_server(path: str, server: Server, reserve: float) ->
         ("SHIM_ERRORS_FROM", "BOTH", "errors_from", "both"),
         ("SHIM_OK_EXIT_CODES", "0,1", "ok_exit_codes", {0, 1}),
         ("SHIM_OK_EXIT_CODES", "3, 255", "ok_exit_codes", {3, 255}),
+        ("SHIM_WARN_EXIT_CODES", "", "warn_exit_codes", set()),
+        ("SHIM_WARN_EXIT_CODES", "4", "warn_exit_codes", {4}),
+        ("SHIM_ATTEMPTS", "10", "attempts", 10),
+        ("SHIM_ATTEMPT_DELAY", "0", "attempt_delay", 0),
         ("SHIM_PASS_CREDENTIALS", "True", "pass_credentials", True),
         ("SHIM_LOG_LEVEL", "debug", "log_level", "debug"),
         ("SHIM_LOG_FORMAT", "text", "log_format", "text"),
@@ -106,6 +110,10 @@ def test_values(name: str, value: str, attribute: str, expected: object) -> None
         ("SHIM_REPORT_RESERVE", "1d"),
         ("SHIM_ERRORS_FROM", "stdin"),
         ("SHIM_OK_EXIT_CODES", "0,256"),
+        ("SHIM_WARN_EXIT_CODES", "-1"),
+        ("SHIM_ATTEMPTS", "0"),
+        ("SHIM_ATTEMPTS", "11"),
+        ("SHIM_ATTEMPTS", "2.0"),
         ("SHIM_OK_EXIT_CODES", "0,,1"),
         ("SHIM_PASS_CREDENTIALS", "maybe"),
         ("SHIM_CA_FILE", "/no/such/file"),
@@ -208,6 +216,9 @@ VALUES = {
     "SHIM_PRESET": ("nagios", "sensu"),
     "SHIM_ERRORS_FROM": ("both", "stdin"),
     "SHIM_OK_EXIT_CODES": ("0,2", "ok"),
+    "SHIM_WARN_EXIT_CODES": ("1", "warn"),
+    "SHIM_ATTEMPTS": ("3", "often"),
+    "SHIM_ATTEMPT_DELAY": ("1s", "1d"),
     "SHIM_PASS_CREDENTIALS": ("yes", "maybe"),
     "SHIM_CA_FILE": (__file__, "/no/such/file"),
     "SHIM_MASK": ("DB_DSN", None),
@@ -221,6 +232,18 @@ VALUES = {
     "SHIM_METRICS_PORT": ("9090", "0"),
     "SHIM_PUSHGATEWAY_URL": ("http://pushgateway:9091", "pushgateway"),
 }
+
+
+@pytest.mark.parametrize(
+    ("changes", "warnings"),
+    [
+        ({"SHIM_PRESET": "nagios"}, {1}),
+        ({"SHIM_PRESET": "nagios", "SHIM_OK_EXIT_CODES": "0"}, set()),
+        ({"SHIM_PRESET": "nagios", "SHIM_WARN_EXIT_CODES": "3"}, {3}),
+    ],
+)
+def test_the_warnings_of_a_plugin(changes: dict[str, str], warnings: set[int]) -> None:
+    assert settings(**changes).warn_exit_codes == warnings
 
 
 @pytest.mark.parametrize(

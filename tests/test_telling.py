@@ -59,7 +59,7 @@ def test_the_end_of_the_script(
 ) -> None:
     event = telling.script_ended(
         "/x.sh", Outcome(ending, status, signum, 1.25), REPORT, ScriptOutput(merged=False),
-        Usage(0.5, 1000, None), budget(None), is_plugin=False,
+        Usage(0.5, 1000, None), budget(None), is_plugin=False, attempt=None,
     )  # fmt: skip
     fields = event.fields()
     assert event.name == name
@@ -69,8 +69,8 @@ def test_the_end_of_the_script(
     assert "cgroup_peak_memory_bytes" not in fields
 
 
-def test_an_attempt_that_failed() -> None:
-    event = telling.attempt_failed(FailedAttempt(2, None, "No connection.", 7.0))
+def test_an_attempt_to_deliver_that_failed() -> None:
+    event = telling.delivery_attempt_failed(FailedAttempt(2, None, "No connection.", 7.0))
     assert event.fields()["attempt"] == 2 and event.fields()["time_left_s"] == 7.0
     assert "status" not in event.fields() and "No connection." in event.message()
 

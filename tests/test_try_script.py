@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from tests.support.khshim import KHSHIM, base_environ
 
 pytestmark = pytest.mark.whole_run
 
+NEEDS_CURL = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 Write = Callable[..., str]
 
 
@@ -84,6 +86,7 @@ def test_v2_overwrites_a_late_report(script: Write) -> None:
     assert 'in the end it shows "timed out waiting for checker pod to report in"' in result.stdout
 
 
+@NEEDS_CURL
 def test_v2_turns_ok_with_errors_into_a_failure(script: Write) -> None:
     # A check that reports by itself, and khshim does not come to it.
     body = '{"OK": true, "Errors": ["but"]}'
@@ -126,6 +129,7 @@ def test_the_settings_of_the_environment_count(script: Write) -> None:
     assert result.returncode == 0
 
 
+@NEEDS_CURL
 def test_a_report_that_never_comes_is_explained(script: Write) -> None:
     # A check that reports by itself: the shim's own report is then the second one.
     path = script(
@@ -188,3 +192,21 @@ def test_a_stdout_that_cannot_show_everything(script: Write) -> None:
         "OK": False,
         "Errors": ["gr\u00fc\u00dfe"],
     }
+
+
+def test_a_warning_is_shown(script: Write) -> None:
+    path = script("#!/bin/sh\necho 'disk is 91 % full' >&2; exit 4\n")
+    result = try_script(path, SHIM_WARN_EXIT_CODES="4")
+    assert result.returncode == 0
+    assert "\nOK, with a warning   reported after " in result.stdout
+    assert "\n  disk is 91 % full\n" in result.stdout
+    assert "not reported" not in result.stdout
+
+
+def test_a_script_that_passes_in_its_second_attempt(script: Write, tmp_path: Path) -> None:
+    count = tmp_path / "count"
+    path = script(f"#!/bin/sh\n[ -e {count} ] && exit 0\n: > {count}; echo bad >&2; exit 1\n")
+    result = try_script(path, SHIM_ATTEMPTS="2", SHIM_ATTEMPT_DELAY="0")
+    assert result.returncode == 0
+    assert "passed in attempt 2 of 2" in result.stdout
+    assert "Attempt 1 of 2 failed, the next one follows in 0 s: bad" in result.stderr

@@ -165,6 +165,25 @@ def test_silence(stream: str, was_text: bool, was_cut: bool, other: str, sentenc
             wording.no_plugin_status("status 4"),
             "The plugin exited with status 4, which is not a status of a Nagios plugin (0 to 3).",
         ),
+        (
+            wording.killed_for_memory(1536 * 2**20),
+            "The kernel killed a process here because the memory limit of 1,536 MiB was reached:"
+            " raise resources.limits.memory, or make the script use less.",
+        ),
+        (
+            wording.killed_for_memory(None),
+            "The kernel killed a process here because the memory limit was reached: raise"
+            " resources.limits.memory, or make the script use less.",
+        ),
+        (
+            wording.told_to_stop_between(signal.SIGHUP),
+            "khshim was told to stop by SIGHUP, so there was no further attempt.",
+        ),
+        (
+            wording.no_time_for_another(2.5, 5, 0.5),
+            "There was no time for another attempt: one took 2.5 s, SHIM_ATTEMPT_DELAY is 5.0 s,"
+            " and 0.50 s were left.",
+        ),
     ],
 )
 def test_what_stands_for_something(line: str, words: str) -> None:

@@ -43,6 +43,14 @@ def events_table() -> str:
     return _table(("event", "when", "fields"), rows)
 
 
+def metrics_table() -> str:
+    """Return the metrics as a table in Markdown. Needs the extra `metrics`."""
+    from shim.observe.metrics import HELP
+
+    rows = [(f"`khshim_{name}`", meaning) for name, meaning in HELP.items()]
+    return _table(("metric", "meaning"), rows)
+
+
 def exit_statuses_table() -> str:
     """Return the exit statuses as a table in Markdown."""
     rows = [(str(status), meaning) for status, meaning in exit_status.MEANINGS.items()]
@@ -111,5 +119,5 @@ def _wrapped(markdown: str) -> list[str]:
 
 def plain(markdown: str) -> str:
     """Return Markdown as plain text: links by their words, and no marks of code."""
-    without_references = re.sub(r" \(\[[^]]*\]\(#[^)]*\)\)", "", markdown)
+    without_references = re.sub(r" \(\[[^]]*\]\([^)]*\)\)", "", markdown)
     return re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", without_references).replace("`", "")

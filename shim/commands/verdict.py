@@ -8,10 +8,8 @@ from shim import durations, signals
 from shim.budget import Budget
 from shim.commands.fake_kuberhealthy import OVERWRITTEN_SECONDS
 from shim.commands.terminal import Style
+from shim.commands.timeline import drawn
 from shim.commands.trial import Trial
-
-# Characters of the line of time that are shared out in proportion to the time.
-DASHES = 15
 
 
 def verdict(trial: Trial, style: Style) -> str:
@@ -42,19 +40,22 @@ def timeline(budget: Budget) -> str:
         ("grace", budget.kill_at - budget.terminate_at),
         ("unused" if budget.limited_by_timeout else "report", budget.deadline - budget.kill_at),
     ]
-    drawn = []
-    for name, seconds in parts:
-        dashes = max(2, round(DASHES * seconds / budget.deadline))
-        before = "-" * (dashes // 2)
-        drawn.append(f"{before} {name} {durations.show(seconds)} {'-' * (dashes - len(before))}")
-    return f"|{'|'.join(drawn)}| deadline {durations.show(budget.deadline)}"
+    return f"{drawn(parts, budget.deadline)} deadline {durations.show(budget.deadline)}"
+
+
+def warnings(trial: Trial) -> list[str]:
+    """Return what a script that has passed warns of, which is in no report."""
+    if not trial.ok:
+        return []
+    retried = trial.said.get("passed_after_retry", {}).get("message")
+    return [*filter(None, [retried]), *trial.said.get("script_warned", {}).get("warnings", [])]
 
 
 def unreported_words(trial: Trial) -> str:
     """Return that a script has passed and what it wrote to stderr is lost, "" elsewhere."""
     ended = trial.said.get("script_exited", {})
     lines = ended.get("stderr_lines", 0)
-    if not trial.ok or not lines:
+    if not trial.ok or not lines or warnings(trial):
         return ""
     words = "its 1 line on stderr is" if lines == 1 else f"its {lines} lines on stderr are"
     return f"It exited with {ended.get('exit_code')}; {words} not reported."
@@ -67,11 +68,15 @@ def _lines(trial: Trial, style: Style) -> Iterator[str]:
         return
     took = durations.show(receiver.stored_at - trial.started_at)
     had = durations.show(receiver.deadline - trial.started_at)
-    word = style("green", "OK") if trial.ok else style("red", "NOT OK")
+    warned = warnings(trial)
+    passed = style("yellow", "OK, with a warning") if warned else style("green", "OK")
+    word = passed if trial.ok else style("red", "NOT OK")
     server = receiver.endpoint.server.value
     yield f"{word}   reported after {took} of the {had} it had (Kuberhealthy {server})"
     for number, error in enumerate(receiver.stored[1], 1):
         yield f"  {number}. {error}"
+    for warning in warned:
+        yield f"  {warning}"
     if words := unreported_words(trial):
         yield f"  {words}"
     if trial.budget is not None and (line := timeline(trial.budget)):

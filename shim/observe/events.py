@@ -117,10 +117,14 @@ class ServerNotReached(Event):
 
 class ScriptStarted(Event):
     when = "the script has been started"
-    text = "The script {script} is running."
     script: str
     pid: int
+    attempt: int | None
     time_left_s: float | None
+
+    def message(self) -> str:
+        attempt = "" if self.attempt is None else f" (attempt {self.attempt})"
+        return f"The script {self.script} is running{attempt}."
 
 
 class ScriptNotStarted(Event):
@@ -166,10 +170,12 @@ class KilledForMemory(Event):
 class ScriptEnded(Event):
     """The end of a script that ran; `report` is the verdict on it.
 
-    `stdout` is what a Nagios plugin wrote, with its performance data; else None.
+    `attempt` is None where there is only one. `stdout` is what a Nagios plugin wrote, with
+    its performance data; else None.
     """
 
     script: str
+    attempt: int | None
     exit_code: int | None
     signal: str | None
     duration_s: float
@@ -189,6 +195,8 @@ class ScriptEnded(Event):
         return logging.INFO if self.report.ok else logging.WARNING
 
     def message(self) -> str:
+        if self.report.warnings:
+            return "The script passed with a warning."
         if self.report.ok:
             return "The script passed."
         return f"The script failed: {self.report.errors[0]}"
@@ -203,6 +211,41 @@ class ScriptExited(ScriptEnded):
 
 class ScriptTimedOut(ScriptEnded):
     when = "the script ended after a limit was reached"
+
+
+class ScriptWarned(Event):
+    when = "the script passed with a status of `SHIM_WARN_EXIT_CODES`; `warnings` are its words"
+    severity = logging.WARNING
+    text = "The script warns: {reason}"
+    warnings: list[str]
+    reason: str
+
+
+class AttemptFailed(Event):
+    when = "an attempt failed, and the script will be run again (`SHIM_ATTEMPTS`)"
+    severity = logging.WARNING
+    text = "Attempt {attempt} of {attempts} failed, the next one follows in {delay_s:g} s: {reason}"
+    attempt: int
+    attempts: int
+    delay_s: float
+    reason: str
+
+
+class NoFurtherAttempt(Event):
+    when = "the script failed, and is not run again although `SHIM_ATTEMPTS` allows it"
+    severity = logging.WARNING
+    text = "{reason}"
+    attempt: int
+    attempts: int
+    reason: str
+
+
+class PassedAfterRetry(Event):
+    when = "an attempt passed after others had failed: is the check flaky?"
+    severity = logging.WARNING
+    text = "The script passed in attempt {attempt} of {attempts}, so it may be flaky."
+    attempt: int
+    attempts: int
 
 
 # The report

@@ -21,7 +21,7 @@ from shim.delivery.waiting import TimeLimit
 from shim.delivery.worker import Worker
 from shim.metrics_file import MetricsFile
 from shim.observe import perfdata
-from shim.observe.events import Event, ReportEnded, ScriptEnded
+from shim.observe.events import Event, ReportEnded, ScriptEnded, WrongSetting
 from shim.observe.perfdata import Value
 
 PUSH_TIMEOUT = 3.0
@@ -30,9 +30,14 @@ CLIENT_TIMEOUT = 1.0
 JOB = "khshim"
 
 HELP = {
+    "build_info": "The version of khshim.",
     "script_start_time_seconds": "Unix time at which the script was started.",
+    "script_limit_seconds": "How long the script may run, from its start to SIGTERM.",
     "script_duration_seconds": "How long the script ran.",
     "script_exit_code": "The script's exit status; 128 + N where it died of signal N.",
+    "attempts": "How many times the script was run.",
+    "passed_after_retry": "1 where the script passed after it had failed: it may be flaky.",
+    "warning": "1 where the check passed with a warning.",
     "ok": "1 where the check passed, 0 where it failed.",
     "time_left_seconds": "What was left until the deadline when the script had ended.",
     "stderr_lines": "Lines the script wrote to stderr.",
@@ -42,6 +47,7 @@ HELP = {
     "cgroup_peak_memory_bytes": "Memory of the whole container at its peak.",
     "report_attempts": "Attempts it took to report.",
     "report_latency_seconds": "Time from the first attempt to the end of the delivery.",
+    "perfdata": "Performance data of a Nagios plugin, in base units.",
 }
 
 
@@ -134,10 +140,14 @@ class RunMetrics(Collector):
         """Set the figures that an event brings."""
         if isinstance(event, ScriptEnded):
             outcome = event.outcome
+            attempt = event.attempt or 1
             died = None if outcome.signal is None else 128 + outcome.signal
             self.set(
                 script_duration_seconds=event.duration_s,
                 script_exit_code=died if outcome.exit_status is None else outcome.exit_status,
+                attempts=attempt,
+                passed_after_retry=float(event.report.ok and attempt > 1),
+                warning=float(bool(event.report.warnings)),
                 ok=float(event.report.ok),
                 time_left_seconds=event.time_left_s,
                 stderr_lines=event.stderr_lines,
@@ -148,6 +158,8 @@ class RunMetrics(Collector):
             )
             if event.stdout is not None:
                 self.set_performance(perfdata.parse([*event.stdout.head, *event.stdout.tail]))
+        elif isinstance(event, WrongSetting):
+            self.set(ok=0.0)  # without an address there will be no report either
         elif isinstance(event, ReportEnded):
             self.set(
                 ok=float(event.report.ok),
@@ -162,7 +174,7 @@ class RunMetrics(Collector):
     def collect(self) -> Iterator[Metric]:
         names, values = list(self._labels), list(self._labels.values())
         info = GaugeMetricFamily(
-            "khshim_build_info", "The version of khshim.", labels=[*names, "version"]
+            "khshim_build_info", HELP["build_info"], labels=[*names, "version"]
         )
         info.add_metric([*values, shim.__version__], 1)
         yield info
@@ -175,7 +187,7 @@ class RunMetrics(Collector):
         if performance:
             family = GaugeMetricFamily(
                 "khshim_perfdata",
-                "Performance data of a Nagios plugin, in base units.",
+                HELP["perfdata"],
                 labels=[*names, "label", "unit"],
             )
             for item in {(item.label, item.unit): item for item in performance}.values():

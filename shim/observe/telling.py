@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from shim.budget import Budget
 from shim.delivery.result import Delivery, FailedAttempt, Result
-from shim.delivery.wait_for_server import Wait
 from shim.observe import events
 from shim.report.build import Report
 from shim.settings import NAMES, Settings
 from shim.signals import name
-from shim.suggest import did_you_mean
 from shim.supervise.capture import ScriptOutput
 from shim.supervise.outcome import Ending, Outcome
 from shim.supervise.resources import Usage
+
+if TYPE_CHECKING:
+    from shim.delivery.wait_for_server import Wait
 
 REPORT_ENDS: dict[Result, type[events.ReportEnded]] = {
     Result.ACCEPTED: events.ReportAccepted,
@@ -28,6 +30,8 @@ REPORT_ENDS: dict[Result, type[events.ReportEnded]] = {
 def doubts(settings: Settings) -> Iterator[events.Event]:
     """Yield an event for each setting that is no failure and probably not what was meant."""
     for setting in settings.unknown:
+        from shim.suggest import did_you_mean  # seldom needed
+
         yield events.UnknownSetting(setting=setting, suggestion=did_you_mean(setting, NAMES))
     for doubt in settings.warnings:
         yield events.DoubtfulSetting(reason=doubt)
@@ -48,7 +52,7 @@ def forwarded(received: int, sent: int) -> events.Event:
 
 def script_ended(
     path: str, outcome: Outcome, report: Report, output: ScriptOutput, usage: Usage, budget: Budget,
-    *, is_plugin: bool,
+    *, is_plugin: bool, attempt: int | None,
 ) -> events.Event:  # fmt: skip
     """Return the event for the end of the script, with all figures that are known of it."""
     lines, size = output.count_stderr()
@@ -56,6 +60,7 @@ def script_ended(
     event = events.ScriptTimedOut if timed_out else events.ScriptExited
     return event(
         script=path,
+        attempt=attempt,
         exit_code=outcome.exit_status,
         signal=None if outcome.signal is None else name(outcome.signal),
         duration_s=outcome.duration,
@@ -72,7 +77,12 @@ def script_ended(
     )
 
 
-def attempt_failed(attempt: FailedAttempt) -> events.Event:
+def warned(report: Report) -> events.Event:
+    """Return the event for a script that passed with a warning."""
+    return events.ScriptWarned(warnings=list(report.warnings), reason=report.warnings[0])
+
+
+def delivery_attempt_failed(attempt: FailedAttempt) -> events.Event:
     """Return the event for an attempt that did not settle the delivery."""
     return events.ReportAttempt(
         attempt=attempt.number,

@@ -28,8 +28,10 @@ def termination_log(path: str, log: Subscriber) -> Subscriber:
 
 
 def summary(report: Report, delivery: str) -> bytes:
-    """Return verdict, delivery and errors as text of at most SUMMARY_SIZE bytes of UTF-8."""
-    lines = ["OK" if report.ok else "NOT OK", f"Report: {delivery}", *report.errors]
+    """Return verdict, delivery and errors or warnings, at most SUMMARY_SIZE bytes of UTF-8."""
+    passed = "OK, with a warning" if report.warnings else "OK"
+    verdict = passed if report.ok else "NOT OK"
+    lines = [verdict, f"Report: {delivery}", *report.errors, *report.warnings]
     text = "\n".join(lines).encode()
     if len(text) > SUMMARY_SIZE:
         text = text[: SUMMARY_SIZE - 4].decode("utf-8", "ignore").encode() + "\n…".encode()

@@ -17,10 +17,15 @@ MAX_BODY_SIZE = 16 * 1024  # bytes of JSON
 
 
 class Report(NamedTuple):
-    """What Kuberhealthy stores: passing with no errors, or failing with at least one."""
+    """What Kuberhealthy stores: passing with no errors, or failing with at least one.
+
+    `warnings` are the words of a check that passed all the same. Kuberhealthy has no
+    place for them; the log and the termination log show them.
+    """
 
     ok: bool
     errors: list[str]
+    warnings: Sequence[str] = ()
 
     def body(self) -> bytes:
         """Return the report as JSON in UTF-8."""
@@ -48,10 +53,23 @@ def lines_of(messages: Sequence[str]) -> Captured:
     return Captured("\n".join(messages).encode("utf-8", "replace").split(b"\n"))
 
 
+def shortened(first: Sequence[str], lines: Sequence[str], limit: int = MAX_LINES) -> Report:
+    """Return a failing report of lines that are edited already: `first`, and what fits of `lines`.
+
+    It has at most `limit` errors; of more lines both ends are kept.
+    """
+    errors = [*first, *lines]
+    if _fits(errors, limit):
+        return Report(False, errors)
+    shown = Excerpt("", [Line(line) for line in lines], 0, [], 0)
+    return Report(False, _shortened(shown, list(first), limit))
+
+
 def judge(
     outcome: Outcome,
     *,
     ok_exit_codes: frozenset[int],
+    warn_exit_codes: frozenset[int],
     editor: Editor,
     stream: str,
     output: Captured,
@@ -63,16 +81,20 @@ def judge(
 
     `output` is the stream that errors are taken from, named by `stream`;
     `other_output` is looked at where that one is blank. `hints` are further
-    sentences, on the likely cause of a failure. `is_plugin` tells that the script
+    sentences, on the likely cause of a failure. A status among `warn_exit_codes` passes,
+    and the errors are its warnings. `is_plugin` tells that the script
     is a Nagios plugin, whose exit statuses have a meaning, and its output a form.
     """
     by_itself = outcome.ending is Ending.EXITED
     code = outcome.exit_status or 0
+    warns = by_itself and code in warn_exit_codes
     lacks_library = code == 127 and _lacks_library(output, other_output)
     status = wording.exit_status(code, lacks_library=lacks_library)
     sentences = []
     if not by_itself:
         sentences.append(wording.ending(outcome))
+    elif warns:
+        pass
     elif code in ok_exit_codes:
         return PASSED
     elif outcome.stopped_by is StoppedBy.SIGNAL:
@@ -90,7 +112,8 @@ def judge(
         silent.append(_silence(subject, stream, shown, was_text=was_text, other_last_line=other))
     # After a plain exit the silence is told first, and otherwise the likely cause.
     rest = [*silent, *hints] if by_itself else [*hints, *silent]
-    return _failure([*sentences, *rest], editor, shown)
+    report = _failure([*sentences, *rest], editor, shown)
+    return PASSED._replace(warnings=report.errors) if warns else report
 
 
 def _silence(
@@ -126,7 +149,7 @@ def _failure(sentences: Sequence[str], editor: Editor, shown: Excerpt) -> Report
     return Report(False, errors if _fits(errors) else _shortened(shown, first))
 
 
-def _shortened(shown: Excerpt, first: list[str]) -> list[str]:
+def _shortened(shown: Excerpt, first: list[str], limit: int = MAX_LINES) -> list[str]:
     """Return `first`, as many lines as fit from both ends, and a line that counts the rest."""
     lines = shown.head + shown.tail
     # No line from the other side of the gap may be counted as coming before it.
@@ -139,14 +162,14 @@ def _shortened(shown: Excerpt, first: list[str]) -> list[str]:
         stop = len(lines) - (shown_lines - start)
         marker = wording.lines_left_out(shown.gap + count(lines[start:stop]))
         longer = [*first, *_texts(lines[:start]), marker, *_texts(lines[stop:])]
-        if not _fits(longer):
+        if not _fits(longer, limit):
             break
         errors = longer
     return errors
 
 
-def _fits(errors: list[str]) -> bool:
-    return len(errors) <= MAX_LINES and len(Report(False, errors).body()) <= MAX_BODY_SIZE
+def _fits(errors: list[str], limit: int = MAX_LINES) -> bool:
+    return len(errors) <= limit and len(Report(False, errors).body()) <= MAX_BODY_SIZE
 
 
 def _texts(lines: Iterable[Line]) -> list[str]:

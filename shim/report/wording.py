@@ -118,11 +118,32 @@ def exited_when_told(outcome: Outcome) -> str:
 
 
 def _told_to_stop(outcome: Outcome) -> str:
+    signum = outcome.stop_signal or 0
+    after = show(outcome.stopped_after or 0.0)
+    return f"khshim was told to stop by {signals.name(signum)} after {after}{_sender(signum)}"
+
+
+def _sender(signum: int) -> str:
     # SIGTERM is what Kubernetes sends; SIGINT comes from a keyboard.
-    cause = " (a deleted or evicted pod?)" if outcome.stop_signal == signal.SIGTERM else ""
+    return " (a deleted or evicted pod?)" if signum == signal.SIGTERM else ""
+
+
+def told_to_stop_between(signum: int) -> str:
+    """Return the sentence on a signal that came between two attempts."""
     return (
-        f"khshim was told to stop by {signals.name(outcome.stop_signal or 0)}"
-        f" after {show(outcome.stopped_after or 0.0)}{cause}"
+        f"khshim was told to stop by {signals.name(signum)}{_sender(signum)},"
+        " so there was no further attempt."
+    )
+
+
+def no_time_for_another(longest: float, delay: float, left: float) -> str:
+    """Return the sentence on an attempt that would not have ended in time; all in seconds.
+
+    `longest` is the longest attempt so far, and `left` the time before the `delay`.
+    """
+    return (
+        f"There was no time for another attempt: one took {show(longest)},"
+        f" SHIM_ATTEMPT_DELAY is {show(delay)}, and {show(left)} were left."
     )
 
 

@@ -47,8 +47,9 @@ class Stream(NamedTuple):
 class Supervisor:
     """Runs one started script to its end.
 
-    `stop_signal` is what the script gets in place of SIGTERM. `on_forward` is told of each
-    signal that khshim got, and which one the script's process group got for it.
+    `started_at` is when it was started, on the monotonic clock in seconds. `stop_signal` is
+    what the script gets in place of SIGTERM. `on_forward` is told of each signal that khshim
+    got, and which one the script's process group got for it.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Supervisor:
         streams: list[Stream],
         inbox: SignalInbox,
         budget: Budget,
+        started_at: float,
         grace_period: float,
         stop_signal: int,
         on_forward: Callable[[int, int], None],
@@ -65,6 +67,7 @@ class Supervisor:
         self._streams = streams
         self._inbox = inbox
         self._budget = budget
+        self._started_at = started_at
         self._escalation = Escalation(budget, grace_period, stop_signal)
         self._on_forward = on_forward
         self._selector = selectors.PollSelector()
@@ -221,7 +224,7 @@ class Supervisor:
             ending=ending,
             exit_status=result.si_status if result and exited else None,
             signal=result.si_status if result and not exited else None,
-            duration=ended_at - budget.started_at,
+            duration=ended_at - self._started_at,
             stopped_by=escalation.stopped_by,
             stop_signal=None if stopped_at is None else escalation.stop_signal,
             sent_signal=escalation.sent_signal,

@@ -23,10 +23,11 @@ class Outcome(NamedTuple):
     """The end of a script that had started; times in seconds.
 
     `exit_status` is None where the script died of a signal, `signal` where it did
-    not; both are None where it is STUCK. `stopped_after` counts from the script's
-    start to khshim's first terminating signal, `killed_after` from there to SIGKILL,
-    which is 0 where SIGKILL was the first. `stop_signal` is what khshim received where
-    it was told to stop, and `sent_signal` what the script got first.
+    not; both are None where it is STUCK. `duration` counts from the script's start, and
+    `stopped_after` from that of the first attempt to khshim's first terminating signal.
+    `killed_after` counts from there to SIGKILL, and is 0 where SIGKILL was the first.
+    `stop_signal` is what khshim received where it was told to stop, and `sent_signal` what
+    the script got first.
     `time_left` is what remained until the deadline when `stopped_after` was over
     (None without a deadline).
     """
