@@ -212,7 +212,8 @@ def test_a_bare_name_that_is_nowhere_names_every_place(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(
-        StartError, match=rf"looked in {tmp_path} is empty; /checks .*/scripts holds disk_space.sh"
+        StartError,
+        match=rf"looked in {tmp_path} is empty; /checks .*/scripts holds certificate_expiry.py, ",
     ):
         find("nope.sh")
 

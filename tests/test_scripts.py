@@ -39,6 +39,7 @@ pytestmark = pytest.mark.whole_run
 
 NEEDS_CURL = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 
+
 @pytest.fixture(scope="module")
 def web() -> Iterator[str]:
     with web_server() as url:

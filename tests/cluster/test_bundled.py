@@ -350,4 +350,5 @@ def test_record(shop: Shop, request: pytest.FixtureRequest) -> None:
     message = re.search(r"status 403: (.*)\)", refused.stderr)
     assert message
     text = Recording(version, datetime.now(timezone.utc).timestamp(), message[1], answers).to_json()
-    RECORDED.write_text(text)
+    # The recording is no place that a new version has to be written into.
+    RECORDED.write_text(text.replace(f"khshim:{shim.__version__}", "khshim:latest"))
