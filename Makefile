@@ -43,8 +43,8 @@ try: $(VENV)/.khshim ## Run three example scripts as Kuberhealthy would
 	@echo "== 1. A script that passes: enough disk space? =="
 	@$(BIN)/khshim try scripts/disk_space.sh
 	@echo
-	@echo "== 2. A script that fails: does a web server answer? (none runs on port 9) =="
-	@! URL=http://127.0.0.1:9/ $(BIN)/khshim try scripts/http_check.sh
+	@echo "== 2. A script that fails: how long is a certificate valid? (no server runs on port 9) =="
+	@! HOST=127.0.0.1 PORT=9 $(BIN)/khshim try scripts/tls_expiry.py
 	@echo
 	@echo "== 3. A script that hangs: waiting for a port; it is stopped before its deadline =="
 	@! PORT=9 $(BIN)/khshim try --timeout 8s scripts/wait_for_port.py
