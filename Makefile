@@ -114,6 +114,8 @@ BUILD_IMAGE = $(DOCKER) build --build-arg VERSION=$(VERSION) \
     --build-arg SOURCE="$$(git config --get remote.origin.url)"
 
 image: ## Build the image, and the one to be put into others
+	@command -v $(DOCKER) >/dev/null || { echo "The image is built by docker, and there is no $(DOCKER) here:" \
+	    "install it, or name another one that builds: make image DOCKER=podman" >&2; exit 1; }
 	$(BUILD_IMAGE) --tag khshim:$(VERSION) .
 	$(BUILD_IMAGE) --tag khshim:$(VERSION)-runtime --target runtime .
 
