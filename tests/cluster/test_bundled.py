@@ -327,6 +327,25 @@ def test_pages_are_read_to_the_end(shop: Shop) -> None:
     assert small == names
 
 
+def test_through_kubectl_proxy(shop: Shop) -> None:
+    """As on a laptop: `khshim try`, with one's own rights."""
+    proxy = ["kubectl", "proxy", "--port=0"]
+    with subprocess.Popen(
+        proxy, env=shop.kubernetes.environ, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        address = process.stdout.readline().rpartition(" ")[2].strip()
+        result = subprocess.run(
+            [sys.executable, "-m", "shim", "try", "--json", "pod_status.py"],
+            env={**base_environ(), "KUBERNETES_API": f"http://{address}", "NAMESPACE": NAMESPACE},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        process.terminate()
+    assert (result.returncode, json.loads(result.stdout)) == (0, {"OK": True, "Errors": []})
+
+
 def test_record(shop: Shop, request: pytest.FixtureRequest) -> None:
     """Keep what the server answers, for tests/test_kubernetes_checks.py."""
     if not request.config.getoption("--record"):
