@@ -84,7 +84,9 @@ spec:
     metadata: {labels: {app: web}}
     spec:
       terminationGracePeriodSeconds: 0
-      containers: [{name: main, image: "localhost:5000/pause:1", resources: {requests: {memory: 1Mi}}}]
+      containers:
+      - {name: main, image: "localhost:5000/pause:1", imagePullPolicy: Always,
+         resources: {requests: {memory: 1Mi}}}
 ---
 apiVersion: apps/v1
 kind: Deployment
@@ -272,7 +274,7 @@ def shop(kubernetes: Kubernetes) -> Iterator[Shop]:
         (
             "image_pull.py",
             {"MAX_TIME": "0s", "IMAGE": "pause"},
-            ["The image localhost:5000/pause:1"],
+            ["The image localhost:5000/pause:1 for the pod shop/web-"] * 2,
         ),
         ("image_pull.py", {}, ["The image localhost:5000/missing:9 for the pod shop/stuck-"]),
         ("tls_secrets.py", {}, ["The certificate in the secret shop/stale expired at"]),
