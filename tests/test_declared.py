@@ -66,6 +66,7 @@ def test_a_folder_whose_scripts_say_it(declaring: str, script: Write, tmp_path: 
     found = {Path(one["script"]).name: one["errors"] for one in json.loads(result.stdout)}
     assert found["web.sh"] == ["1 --verbose now URL=http://web TOKEN="]
     assert found["other.sh"] == ["0  URL= TOKEN="]
+    assert result.stderr.count("web.sh has TOKEN from the secret my-secret") == 1
     [said] = found["wrong.sh"]
     assert said.endswith(
         "wrong.sh, line 2: there is no intervall to be said of a check. Did you mean interval?"
