@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from shim.delivery.waiting import TimeLimit
@@ -18,7 +19,7 @@ from shim.settings import Settings
 from shim.signals import SignalInbox
 
 if TYPE_CHECKING:
-    from shim.observe.metrics import RunMetrics
+    from shim.observe.metrics import OwnMetrics, RunMetrics
 
 # So many bad lines in a script's metrics get a warning each; the rest are counted.
 BAD_LINES_LOGGED = 10
@@ -28,15 +29,22 @@ class Observers:
     """Tells each observer of an event, the log first.
 
     `file` is where the script writes metrics of its own, None where no metrics are asked
-    for; `started_at` is the script's start in unix time.
+    for; `started_at` is the script's start in unix time. Of several scripts `own_metrics`
+    makes what returns theirs.
     """
 
     def __init__(
-        self, settings: Settings, log: Subscriber, file: MetricsFile | None, started_at: float
+        self,
+        settings: Settings,
+        log: Subscriber,
+        file: MetricsFile | None,
+        started_at: float,
+        own_metrics: Callable[[], OwnMetrics] | None = None,
     ) -> None:
         self._settings = settings
         self._log = log
         self._others = [termination_log(settings.termination_log, log)]
+        self._own_metrics = own_metrics
         self._metrics: RunMetrics | None = None
         if file is not None:
             try:
@@ -85,7 +93,8 @@ class Observers:
         labels = {"check": check, "namespace": settings.namespace or ""}
         if file.problem is not None:
             self._warn(f"the script cannot add its own: {file.problem}")
-        metrics = RunMetrics(labels, file)
+        own = self._own_metrics() if self._own_metrics else None
+        metrics = RunMetrics(labels, file, own)
         metrics.set(script_start_time_seconds=started_at)
         if settings.metrics_port is not None:
             problem = metrics.serve(settings.metrics_port)
@@ -101,8 +110,9 @@ class Observers:
             if isinstance(event, ReportEnded):
                 bad = metrics.bad_lines()
                 for line in bad[:BAD_LINES_LOGGED]:
+                    of = f" of {line.script}" if line.script else ""
                     self._warn(
-                        f"line {line.number} of SHIM_METRICS_FILE is left out: {line.reason}"
+                        f"line {line.number} of SHIM_METRICS_FILE{of} is left out: {line.reason}"
                     )
                 if len(bad) > BAD_LINES_LOGGED:
                     self._warn(f"{len(bad) - BAD_LINES_LOGGED} more such lines are left out")

@@ -28,6 +28,12 @@ def lines_left_out(count: int) -> str:
     return f"{CUT} {lines} left out here; the pod's log has everything {CUT}"
 
 
+def scripts_left_out(count: int) -> str:
+    """Return the line that stands for what `count` scripts of a folder said."""
+    scripts = "1 more script" if count == 1 else f"{count:,} more scripts"
+    return f"{CUT} what {scripts} said is left out here; the pod's log has everything {CUT}"
+
+
 def middle_left_out(size: int) -> str:
     """Return the line that stands between the ends of a line of `size` bytes."""
     return (
@@ -73,26 +79,31 @@ def silence(
     return f"{text}; the last line on {other}: {other_last_line}"
 
 
-def ending(outcome: Outcome) -> str:
-    """Return the sentence on a script that did not end by itself."""
+def ending(outcome: Outcome, subject: str = "the script") -> str:
+    """Return the sentence on a script, or `subject`, that did not end by itself."""
     if outcome.ending is Ending.DIED and outcome.signal is not None:
         what = signal.strsignal(outcome.signal)
         return (
-            f"The script died of {signals.name(outcome.signal)}"
+            f"{subject[0].upper()}{subject[1:]} died of {signals.name(outcome.signal)}"
             f" ({what}) after {show(outcome.duration)}."
         )
     after = show(outcome.stopped_after or 0.0)
     if outcome.stopped_by is StoppedBy.SIGNAL:
-        text = f"{_told_to_stop(outcome)}, before the script had finished."
+        text = f"{told_to_stop(outcome)}, before {subject} had finished."
     elif outcome.stopped_by is StoppedBy.TIMEOUT:
         text = (
-            f"Timed out: the script was still running after {after}, the limit that"
+            f"Timed out: {subject} was still running after {after}, the limit that"
             " SHIM_TIMEOUT sets."
+        )
+    elif outcome.stopped_by is StoppedBy.SHARE:
+        text = (
+            f"Timed out: {subject} was still running after {after} and was stopped, since other"
+            " scripts of the folder were waiting for their share of the time."
         )
     else:
         left = outcome.time_left or 0.0
         text = (
-            f"Timed out: the script was still running after {after} and was stopped"
+            f"Timed out: {subject} was still running after {after} and was stopped"
             f" {show(abs(left))} {'before' if left >= 0 else 'after'} the check's deadline."
         )
         if left < 0:
@@ -114,10 +125,11 @@ def ending(outcome: Outcome) -> str:
 
 def exited_when_told(outcome: Outcome) -> str:
     """Return the sentence on a script that failed after khshim was told to stop."""
-    return f"{_told_to_stop(outcome)}; the script then exited with status {outcome.exit_status}."
+    return f"{told_to_stop(outcome)}; the script then exited with status {outcome.exit_status}."
 
 
-def _told_to_stop(outcome: Outcome) -> str:
+def told_to_stop(outcome: Outcome) -> str:
+    """Return the beginning of the sentence on a signal that khshim got."""
     signum = outcome.stop_signal or 0
     after = show(outcome.stopped_after or 0.0)
     return f"khshim was told to stop by {signals.name(signum)} after {after}{_sender(signum)}"
