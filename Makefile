@@ -5,7 +5,7 @@ DOCKER ?= docker
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' shim/__init__.py)
 
 .PHONY: help try test quick coverage test-image test-kuberhealthy compatibility test-cluster \
-    compatibility-cluster test-faults fuzz mutants bench audit image lint format docs clean
+    compatibility-cluster test-faults fuzz mutants bench audit image lint format docs pictures clean
 
 help: ## Show what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -123,6 +123,9 @@ lint: $(VENV)/.khshim-dev ## Check style, types and shell scripts
 format: $(VENV)/.khshim-dev ## Lay the code out
 	$(BIN)/isort --quiet .
 	$(BIN)/black --line-length 100 --quiet .
+
+pictures: $(VENV)/.khshim-dev ## Draw the terminal's pictures in docs/pictures anew, from real runs
+	$(BIN)/python -m docs.terminal_pictures
 
 docs: $(VENV)/.khshim-dev ## Write what is made from declarations: tables, man page, completions
 	$(BIN)/python -m docs.generate

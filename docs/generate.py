@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import shim
-from docs import command_line
+from docs import command_line, time_line
 from shim.commands.reference import (
     events_table,
     exit_statuses_table,
@@ -26,11 +26,12 @@ BLOCKS: list[tuple[str, str, Callable[[], str]]] = [
     ("docs/METRICS.md", "metrics", metrics_table),
     ("docs/COMMANDS.md", "commands", command_line.tables),
 ]
-# Files that are made as a whole. What makes them needs the extra `docs`.
+# Files that are made as a whole. What makes those in share/ needs the extra `docs`.
 MADE: dict[str, Callable[[], str]] = {
     "share/man/khshim.1": command_line.man_page,
     "share/completions/khshim": lambda: command_line.completion("bash"),
     "share/completions/_khshim": lambda: command_line.completion("zsh"),
+    "docs/pictures/time.svg": time_line.picture,
 }
 # Files that name the image with its version.
 NAMES_THE_IMAGE = (

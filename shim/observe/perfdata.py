@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -44,7 +45,7 @@ def parse(lines: Iterable[bytes]) -> list[Value]:
     """Return the performance data in a plugin's output."""
     values = []
     for _, data in split(line.decode("utf-8", "replace") for line in lines):
-        for item in ITEM.finditer(data):
+        for item in re.finditer(ITEM, data):
             if item["number"] is None:  # U, not known
                 continue
             unit, factor = UNITS.get(item["unit"], (item["unit"], 1.0))

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from shim.budget import Budget
 from shim.delivery.result import Delivery, FailedAttempt, Result
-from shim.delivery.wait_for_server import Wait
 from shim.observe import events
 from shim.report.build import Report
 from shim.settings import NAMES, Settings
 from shim.signals import name
-from shim.suggest import did_you_mean
 from shim.supervise.capture import ScriptOutput
 from shim.supervise.outcome import Ending, Outcome
 from shim.supervise.resources import Usage
+
+if TYPE_CHECKING:
+    from shim.delivery.wait_for_server import Wait
 
 REPORT_ENDS: dict[Result, type[events.ReportEnded]] = {
     Result.ACCEPTED: events.ReportAccepted,
@@ -28,6 +30,8 @@ REPORT_ENDS: dict[Result, type[events.ReportEnded]] = {
 def doubts(settings: Settings) -> Iterator[events.Event]:
     """Yield an event for each setting that is no failure and probably not what was meant."""
     for setting in settings.unknown:
+        from shim.suggest import did_you_mean  # seldom needed
+
         yield events.UnknownSetting(setting=setting, suggestion=did_you_mean(setting, NAMES))
     for doubt in settings.warnings:
         yield events.DoubtfulSetting(reason=doubt)

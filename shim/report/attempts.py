@@ -9,7 +9,7 @@ from shim.report.build import PASSED, Report, shortened
 from shim.report.excerpt import MAX_LINE_LENGTH, MAX_LINES
 
 # How long something took, which differs from one attempt to the next and is no difference.
-_SECONDS = re.compile(r"\d+(?:\.\d+)?\s?(?:[mµun]?s|seconds?|milliseconds?)\b")
+_SECONDS = r"\d+(?:\.\d+)?\s?(?:[mµun]?s|seconds?|milliseconds?)\b"
 
 
 def passed_after(failed: Sequence[Report], passed: Report) -> Report:
@@ -44,7 +44,7 @@ def _groups(failed: Sequence[Report]) -> list[tuple[list[int], list[str]]]:
     """Return the numbers of the attempts that said the same, with the words of the last one."""
     groups: dict[tuple[str, ...], tuple[list[int], list[str]]] = {}
     for number, report in enumerate(failed, 1):
-        key = tuple(_SECONDS.sub("", error) for error in report.errors)
+        key = tuple(re.sub(_SECONDS, "", error) for error in report.errors)
         numbers, _ = groups.get(key, ([], []))
         groups[key] = [*numbers, number], report.errors
     return list(groups.values())

@@ -10,7 +10,7 @@ from typing import NamedTuple
 class Escape(NamedTuple):
     """A way to write a text: what its escapes look like, and the bytes that one stands for."""
 
-    pattern: re.Pattern[bytes]
+    pattern: bytes
     undo: Callable[[re.Match[bytes]], bytes]
 
 
@@ -22,7 +22,7 @@ def unescape(line: bytes, escape: Escape) -> tuple[bytes, list[int]]:
     parts: list[bytes] = []
     places: list[int] = []
     at = 0
-    for match in escape.pattern.finditer(line):
+    for match in re.finditer(escape.pattern, line):
         plain = escape.undo(match)
         parts += [line[at : match.start()], plain]
         places += [*range(at, match.start()), *[match.start()] * len(plain)]
@@ -74,24 +74,24 @@ def _utf_8(code_point: int) -> bytes:
     return chr(min(code_point, 0x10FFFF)).encode("utf-8", "surrogatepass")
 
 
-def _compiled(pattern: str) -> re.Pattern[bytes]:
-    """Compile `pattern`, in which H stands for a hexadecimal digit."""
-    return re.compile(pattern.replace("H", "[0-9A-Fa-f]").encode(), re.DOTALL)
+def _pattern(pattern: str) -> bytes:
+    """Return `pattern`, in which H stands for a hexadecimal digit and a dot for any byte."""
+    return b"(?s)" + pattern.replace("H", "[0-9A-Fa-f]").encode()
 
 
 ESCAPES = (
     # URLs; and forms, in which a plus is a space.
-    Escape(_compiled("%(HH)"), _url),
-    Escape(_compiled(r"%(HH)|\+"), _url),
-    Escape(_compiled("&(?:(amp|lt|gt|quot|apos)|#([0-9]{1,7})|#[xX](H{1,6}));"), _html),
+    Escape(_pattern("%(HH)"), _url),
+    Escape(_pattern(r"%(HH)|\+"), _url),
+    Escape(_pattern("&(?:(amp|lt|gt|quot|apos)|#([0-9]{1,7})|#[xX](H{1,6}));"), _html),
     # A quote in single quotes, by bash and by dash; nothing else is escaped there.
-    Escape(_compiled(r"""'(?:\\'|"'")'"""), _quote),
+    Escape(_pattern(r"""'(?:\\'|"'")'"""), _quote),
     # printf %q, declare -p, and in the trace of [[ ]] before each character.
-    Escape(_compiled(r"\\(.)"), _backslash),
+    Escape(_pattern(r"\\(.)"), _backslash),
     # JSON, programming languages, and $'…' in shells. JSON needs two escapes for a
     # character beyond U+FFFF.
     Escape(
-        _compiled(
+        _pattern(
             r"\\(?:u([dD][89abAB]HH)\\u([dD][c-fC-F]HH)|u(HHHH)|U(H{8})|x(HH)|([0-7]{1,3})|(.))"
         ),
         _language,

@@ -6,11 +6,11 @@ import re
 from collections.abc import Sequence
 
 # What a traceback begins with; that of a SyntaxError begins with its frame.
-_OPENING = re.compile(r'(?:Exception Group )?Traceback \(most recent call last\):$|  File "')
+_OPENING = r'(?:Exception Group )?Traceback \(most recent call last\):$|  File "'
 # What goes before the lines of an exception group; those of its members are further in.
-_MARGIN = re.compile("^  [+|] ")
+_MARGIN = "^  [+|] "
 # A name with its module, and a message where there is one.
-_EXCEPTION = re.compile(r"[\w.<>]+(?::|$)")
+_EXCEPTION = r"[\w.<>]+(?::|$)"
 
 
 def take_headline(lines: Sequence[str]) -> tuple[str, list[str]]:
@@ -22,15 +22,15 @@ def take_headline(lines: Sequence[str]) -> tuple[str, list[str]]:
     found = None
     inside = ignored = False
     for number, line in enumerate(lines):
-        text = _MARGIN.sub("", line)
-        if not inside and _OPENING.match(text):
+        text = re.sub(_MARGIN, "", line)
+        if not inside and re.match(_OPENING, text):
             inside = True
             # Python goes on after an exception where nobody can catch it, as in __del__.
             ignored = number > 0 and lines[number - 1].startswith("Exception ignored")
         elif inside and not text.startswith(" "):
-            if _EXCEPTION.match(text) and not ignored:
+            if re.match(_EXCEPTION, text) and not ignored:
                 found = number
-            inside = _OPENING.match(text) is not None
+            inside = re.match(_OPENING, text) is not None
     if found is None:
         return "", list(lines)
-    return _MARGIN.sub("", lines[found]), [*lines[:found], *lines[found + 1 :]]
+    return re.sub(_MARGIN, "", lines[found]), [*lines[:found], *lines[found + 1 :]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from functools import cached_property
 from urllib.parse import unquote_to_bytes
@@ -30,14 +30,14 @@ SECRET_NAMES = (
 # GOOGLE_APPLICATION_CREDENTIALS and the like may hold a path instead. Base64 can begin
 # with a / too, but has nothing else that a path has.
 CREDENTIAL_NAMES = ("*CREDENTIAL*",)
-PATH = re.compile(r"/.*[^A-Za-z0-9+/=].*")
+PATH = r"/.*[^A-Za-z0-9+/=].*"
 # The password in a URL is one too, in any variable. It ends at the last @ of the address;
 # in a list of URLs, or where a / in it should have been escaped, at the first.
 _USER = r"://[^\s/?#:@\[]*:(?![0-9]*[/?#])"
-URL_PASSWORDS = [re.compile(_USER + rest) for rest in (r"([^\s/?#]{1,512})@", r"([^\s@]{1,512})@")]
+URL_PASSWORDS = (_USER + r"([^\s/?#]{1,512})@", _USER + r"([^\s@]{1,512})@")
 # Where a variable is named like this, a URL is looked at that lacks its scheme.
 URL_NAMES = ("*URL*", "*URI*", "*DSN*")
-ANY_PASSWORD = re.compile(r":([^\s:@]+)@")
+ANY_PASSWORD = r":([^\s:@]+)@"
 # A shorter value would be found in innocent words as well.
 SHORTEST = 6
 MASK = b"[masked]"
@@ -109,13 +109,13 @@ class Masker:
 
     def _secrets(self) -> Iterator[bytes]:
         for name, value in self._environ.items():
-            is_credential = _matches(name, CREDENTIAL_NAMES) and not PATH.fullmatch(value)
+            is_credential = _matches(name, CREDENTIAL_NAMES) and not re.fullmatch(PATH, value)
             if is_credential or _matches(name, self._patterns):
                 yield os.fsencode(value).strip()
-            patterns = URL_PASSWORDS
+            patterns: Sequence[str] = URL_PASSWORDS
             if "://" not in value and _matches(name, URL_NAMES):
-                patterns = [ANY_PASSWORD]
-            for password in {match[1] for each in patterns for match in each.finditer(value)}:
+                patterns = (ANY_PASSWORD,)
+            for password in {match[1] for each in patterns for match in re.finditer(each, value)}:
                 yield os.fsencode(password)
                 yield unquote_to_bytes(os.fsencode(password))
 

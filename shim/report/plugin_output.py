@@ -9,7 +9,7 @@ _NUMBER = r"[-+]?(?:[0-9]+(?:[.,][0-9]*)?|[.,][0-9]+)(?:[eE][-+]?[0-9]+)?"
 # 'label'=value[UOM];[warn];[crit];[min];[max], by the Monitoring Plugins Development
 # Guidelines: a quote in a label is doubled, U is a value that is not known. That an item
 # begins after a space keeps the search linear in a long word that is none.
-ITEM = re.compile(
+ITEM = (
     r"(?<!\S)(?:'(?P<quoted>(?:[^']|'')*)'|(?P<plain>[^\s='|]+))="
     rf"(?:(?P<number>{_NUMBER})(?P<unit>[^\s;|'\"0-9.,]*)|U)(?:;\S*)?(?!\S)"
 )
@@ -25,7 +25,7 @@ def split(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
     whole_lines = False
     for number, line in enumerate(filter(str.strip, lines)):
         text, bar, data = line.partition("|")
-        if whole_lines and not bar and not ITEM.sub("", line).strip():
+        if whole_lines and not bar and not re.sub(ITEM, "", line).strip():
             text, data = "", line
         whole_lines |= bar != "" and number > 0
         yield text, data
