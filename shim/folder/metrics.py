@@ -45,8 +45,8 @@ def _figures(ends: Sequence[tuple[str, End]]) -> Iterator[Metric]:
         "khshim_perfdata", HELP["perfdata"], labels=[LABEL, "label", "unit"]
     )
     for name, end in ends:
-        for label, unit, value in {item[:2]: item for item in end.perfdata}.values():
-            family.add_metric([name, label, unit], value)
+        for item in {(item.label, item.unit): item for item in end.perfdata}.values():
+            family.add_metric([name, item.label, item.unit], item.value)
     if family.samples:
         yield family
 

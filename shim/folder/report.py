@@ -8,8 +8,8 @@ from shim.executable import visible
 from shim.folder.results import Results, Script
 from shim.report import wording
 from shim.report.attempts import all_failed, passed_after
-from shim.report.build import MAX_BODY_SIZE, PASSED, Report, failure, fits
-from shim.report.excerpt import MAX_LINE_LENGTH, Editor, cut
+from shim.report.build import PASSED, Report, failure, fits
+from shim.report.excerpt import MAX_LINE_LENGTH, MAX_LINES, Editor, cut
 from shim.supervise.capture import Captured
 from shim.supervise.escalation import StoppedBy
 from shim.supervise.outcome import Ending, Outcome
@@ -17,7 +17,7 @@ from shim.supervise.outcome import Ending, Outcome
 # Characters of a line of names.
 NAMES_LENGTH = 600
 # However many have failed, so many characters of a line are shown.
-SHORTEST_LINE = 200
+SHORTEST_LINE = 125
 
 
 class Verdicts:
@@ -72,7 +72,7 @@ def judge(
     if len(verdicts.passed) == len(scripts) and outcome.exit_status == 0 and not results.problem:
         if outcome.ending is Ending.EXITED:
             return PASSED._replace(warnings=_warnings(verdicts, editor))
-    first = list(_summary(verdicts, len(scripts), was_told=outcome.stopped_by is StoppedBy.SIGNAL))
+    first = list(_summary(verdicts, len(scripts), by_itself=by_itself))
     if results.problem:
         first.insert(0, results.problem)
     elif not by_itself:
@@ -97,7 +97,7 @@ def _runner_ended(outcome: Outcome) -> str:
     return wording.ending(outcome, "the runner of the scripts")
 
 
-def _summary(verdicts: Verdicts, number: int, *, was_told: bool) -> Iterable[str]:
+def _summary(verdicts: Verdicts, number: int, *, by_itself: bool) -> Iterable[str]:
     """Yield a sentence for each thing that came of scripts which have not passed."""
     scripts = f"{number} {'script' if number == 1 else 'scripts'}"
     if verdicts.failed:
@@ -105,7 +105,7 @@ def _summary(verdicts: Verdicts, number: int, *, was_told: bool) -> Iterable[str
     if verdicts.stopped:
         yield f"{len(verdicts.stopped)} of {scripts} had not ended: {_names(verdicts.stopped)}."
     if verdicts.not_run:
-        why = "" if was_told else " in the time there was"
+        why = " in the time there was" if by_itself else ""
         yield f"{len(verdicts.not_run)} of {scripts} were not run{why}: {_names(verdicts.not_run)}."
 
 
@@ -142,7 +142,10 @@ def _fitting(first: list[str], said: Sequence[Sequence[str]]) -> list[str]:
     """
     if not said:
         return first
-    length = min(MAX_LINE_LENGTH, max(SHORTEST_LINE, MAX_BODY_SIZE // len(said)))
+    length = MAX_LINE_LENGTH
+    heads = [lines[0] for lines in said[: MAX_LINES - len(first) - 1]]
+    while length > SHORTEST_LINE and not fits([*first, *(cut(line, length) for line in heads)]):
+        length //= 2
     counts = [0] * len(said)
 
     def errors() -> list[str]:

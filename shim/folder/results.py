@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+from shim.observe.perfdata import Value
 from shim.report.build import Report
 
 
@@ -18,8 +19,8 @@ class End(NamedTuple):
 
     `report` is the verdict on it. `exit_code` is 128 + N where signal N ended the script,
     None where it did not run or is stuck. `was_told` is whether it failed because khshim
-    was told to stop, `is_final` whether there is to be no further attempt. `perfdata` are
-    (label, unit, value) each; `metrics` is what it wrote to SHIM_METRICS_FILE.
+    was told to stop, `is_final` whether there is to be no further attempt. `perfdata` is a
+    plugin's; `metrics` is what it wrote to SHIM_METRICS_FILE.
     """
 
     report: Report
@@ -30,7 +31,7 @@ class End(NamedTuple):
     stderr_bytes: int = 0
     was_told: bool = False
     is_final: bool = True
-    perfdata: Sequence[tuple[str, str, float]] = ()
+    perfdata: Sequence[Value] = ()
     metrics: str = ""
 
 
@@ -85,7 +86,8 @@ def _notes(text: bytes) -> Iterator[dict[str, Any]]:
 
 
 def _end(fields: dict[str, Any]) -> End:
-    return End(**{**fields, "report": Report(*fields["report"])})
+    values = [Value(*value) for value in fields["perfdata"]]
+    return End(**{**fields, "report": Report(*fields["report"]), "perfdata": values})
 
 
 class Notes:

@@ -36,7 +36,6 @@ from shim.signals import name as signal_name
 
 # Ends a process that has a bug; what is right is one of shim.folder.one.
 BUG = 70
-NO_TIME = "There was no time for another attempt."
 
 
 def main(folder: str, results: str, grace_period: str, deadline: str, end: str) -> NoReturn:
@@ -174,7 +173,7 @@ class Runner:
             self._give_up(wording.told_to_stop_between(self._stopped_by))
             return None
         if self._limits.end is not None and self._limits.end - now < LEAST_TIME:
-            self._give_up(NO_TIME)
+            self._give_up(wording.NO_TIME_FOR_ANOTHER)
             return None
         if self._waiting:
             job = self._waiting.popleft()
@@ -182,16 +181,20 @@ class Runner:
             return job
         while self._again and self._again[0].not_before <= now:
             job = self._again.popleft()
-            left = self._time_for_another()
-            if left is None or left > job.longest:
+            if self._has_time_for(job, now):
                 return job
-            self._no_more(job, wording.no_time_for_another(job.longest, max(left, 0.0)))
         return None
 
-    def _time_for_another(self) -> float | None:
-        """Return how long an attempt that is started now could run, in seconds."""
-        at = self._share(time.monotonic(), 0).terminate_at
-        return None if at is None else at - time.monotonic()
+    def _has_time_for(self, job: Job, at: float) -> bool:
+        """Tell whether a further attempt can end in time if it is started at `at`; note if not."""
+        limits = self._limits
+        if limits.end is None:
+            return True
+        left = limits.end - limits.grace_period - at
+        if left > job.longest:
+            return True
+        self._no_more(job, wording.no_time_for_another(job.longest, max(left, 0.0)))
+        return False
 
     def _give_up(self, reason: str) -> None:
         """Begin no further attempt of any script."""
@@ -199,6 +202,7 @@ class Runner:
             self._no_more(self._again.popleft(), reason)
 
     def _no_more(self, job: Job, reason: str) -> None:
+        self._failed = True
         self._notes.no_more(job.name, reason)
         self._log(
             events.NoFurtherAttempt(
@@ -272,14 +276,14 @@ class Runner:
             )
         if code == FAILED and job.attempt < self._settings.attempts:
             now = time.monotonic()
-            self._again.append(
-                Job(
-                    job.path,
-                    job.attempt + 1,
-                    now + self._settings.attempt_delay,
-                    max(job.longest, now - running.started_at),
-                )
+            again = Job(
+                job.path,
+                job.attempt + 1,
+                now + self._settings.attempt_delay,
+                max(job.longest, now - running.started_at),
             )
+            if self._has_time_for(again, again.not_before):
+                self._again.append(again)
         else:
             self._failed = True
 

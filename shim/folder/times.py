@@ -22,7 +22,7 @@ MOST_FOR_STEPS = 1 / 20
 # When the pod is deleted, the runner gets SIGKILL so many seconds after its scripts.
 AFTER_SCRIPTS = 1.0
 # No script is stopped for others that wait before it had so many seconds, grace period included.
-LEAST_SHARE = 1.0
+LEAST_SHARE = 1.5
 MOST_FOR_GRACE = 1 / 3
 # With less than these seconds until the SIGKILL of all no script is started any more.
 LEAST_TIME = 0.1

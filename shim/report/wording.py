@@ -12,6 +12,7 @@ from shim.supervise.outcome import Ending, Outcome
 
 NO_MESSAGE = "The check failed without saying why."
 UNKNOWN = "UNKNOWN: the plugin could not find out (exit status 3), so this may be no outage."
+NO_TIME_FOR_ANOTHER = "There was no time for another attempt."
 NAGIOS_STATUSES = range(4)
 
 # By convention: timeout(1), and POSIX (Shell Command Language, 2.8.2).
@@ -151,7 +152,7 @@ def told_to_stop_between(signum: int) -> str:
 def no_time_for_another(longest: float, left: float) -> str:
     """Return the sentence on an attempt that would not have ended in time; both in seconds."""
     return (
-        f"There was no time for another attempt: one took {show(longest)},"
+        f"{NO_TIME_FOR_ANOTHER[:-1]}: one took {show(longest)},"
         f" and {show(left)} would have been left."
     )
 
