@@ -12,13 +12,13 @@ from typing import Any
 
 import shim
 from shim import exit_status
-from shim.commands import doctor, install, manifest, try_script
+from shim.commands import doctor, install, manifest_options, try_script
 from shim.commands.arguments import Parser
 from shim.commands.reference import COMMANDS, SUMMARY, plain, settings
 
 PARSERS: dict[str, Callable[[], Parser]] = {
     "try": try_script.parser,
-    "manifest": manifest.parser,
+    "manifest": manifest_options.parser,
     "doctor": doctor.parser,
     "install": install.parser,
 }

@@ -85,7 +85,8 @@ def _by_hand(named: str, option: str, words: "list[str]") -> int:
 
         return install(words)
     if named in ("try", "doctor"):
-        if sys.platform != "linux" and option not in ("-h", "--help"):
+        reads_a_log = named == "doctor" and any(word.startswith("--log") for word in words)
+        if sys.platform != "linux" and option not in ("-h", "--help") and not reads_a_log:
             return _linux_only(named)
         return _with_dependencies(named, words)
     from shim.suggest import did_you_mean

@@ -88,10 +88,12 @@ class Verdict:
         if was_stopped or attempts.number == attempts.most:
             return ""
         attempts.ended(outcome.duration)
-        left = attempts.time_for_another(time.monotonic())
-        if left is None or left > attempts.longest:
+        left = attempts.time_left(time.monotonic())
+        if left is None or left > attempts.delay + attempts.longest:
             return None
-        return self._tell_no_more(wording.no_time_for_another(attempts.longest, max(left, 0.0)))
+        return self._tell_no_more(
+            wording.no_time_for_another(attempts.longest, attempts.delay, left)
+        )
 
     def _wait_for_next(self, report: Report) -> str | None:
         """Wait for the next attempt; return a sentence where a signal has come meanwhile."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -21,6 +22,8 @@ from tests.support.khshim import Shim
 settings.register_profile("khshim", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("khshim")
 
+CGROUP_V1 = Path("/sys/fs/cgroup/memory")
+CGROUP_V2 = Path("/sys/fs/cgroup")
 PLUGINS = Path("/usr/lib/nagios/plugins")
 
 
@@ -93,3 +96,21 @@ def inbox() -> Iterator[SignalInbox]:
     signal.set_wakeup_fd(-1)
     for signum, handler in handlers.items():
         signal.signal(signum, handler)
+
+
+@pytest.fixture
+def limited() -> Iterator[Path]:
+    """A memory cgroup with a limit of 64 MiB."""
+    if os.access(CGROUP_V1 / "memory.limit_in_bytes", os.W_OK):
+        group, limit = CGROUP_V1 / f"khshim-test-{os.getpid()}", "memory.limit_in_bytes"
+    elif (
+        os.access(CGROUP_V2 / "cgroup.subtree_control", os.W_OK)
+        and "memory" in (CGROUP_V2 / "cgroup.subtree_control").read_text()
+    ):
+        group, limit = CGROUP_V2 / f"khshim-test-{os.getpid()}", "memory.max"
+    else:
+        pytest.skip("needs a memory cgroup that can be written")
+    group.mkdir()
+    (group / limit).write_text(str(64 * 1024 * 1024))
+    yield group
+    group.rmdir()

@@ -18,11 +18,12 @@ def failed(*errors: str) -> Report:
 
 def test_the_time_another_attempt_would_have() -> None:
     attempts = Attempts(3, 5, budget(60))  # SIGTERM at 53 s
-    assert attempts.time_for_another(NOW + 10) == 38
+    assert attempts.time_left(NOW + 10) == 43
+    assert attempts.time_left(NOW + 60) == 0
     attempts.ended(4)
     attempts.ended(2)
     assert attempts.longest == 4
-    assert Attempts(3, 5, budget(None)).time_for_another(NOW) is None
+    assert Attempts(3, 5, budget(None)).time_left(NOW) is None
 
 
 @pytest.mark.parametrize(

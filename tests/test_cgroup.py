@@ -1,7 +1,6 @@
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -48,24 +47,6 @@ def test_this_process_has_one() -> None:
         pytest.skip("no memory cgroup is mounted here")
     group = memory_cgroup()
     assert group is not None and group.kills() >= 0
-
-
-@pytest.fixture
-def limited() -> Iterator[Path]:
-    """A memory cgroup with a limit of 64 MiB."""
-    if os.access(V1 / "memory.limit_in_bytes", os.W_OK):
-        group, limit = V1 / f"khshim-test-{os.getpid()}", "memory.limit_in_bytes"
-    elif (
-        os.access(V2 / "cgroup.subtree_control", os.W_OK)
-        and "memory" in (V2 / "cgroup.subtree_control").read_text()
-    ):
-        group, limit = V2 / f"khshim-test-{os.getpid()}", "memory.max"
-    else:
-        pytest.skip("needs a memory cgroup that can be written")
-    group.mkdir()
-    (group / limit).write_text(str(64 * 1024 * 1024))
-    yield group
-    group.rmdir()
 
 
 @pytest.mark.parametrize("within", ["", "ulimit -c 0; "])

@@ -631,7 +631,8 @@ def test_attempts_do_not_crowd_before_the_end(serve: Callable[..., Server]) -> N
     ends_at = time.monotonic() + 4
     result = send(server.url, 4)
     assert result.result is Result.UNDELIVERED
-    assert 5 <= result.attempts == len(server.times) <= 12
+    assert 5 <= len(server.times) <= 12
+    assert result.attempts - len(server.times) in (0, 1), "the last one may come to nothing"
     assert sum(at > ends_at - 0.6 for at in server.times) <= 5
     apart = [after - before for before, after in zip(server.times, server.times[1:])]
     assert min(apart) > FIRST_CEILING / 2 - 0.05

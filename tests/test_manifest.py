@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import shim
 from shim.commands.kubernetes import literal
-from shim.commands.manifest import parser
+from shim.commands.manifest_options import parser
 from shim.settings import Settings
 from tests.support.go_parsers import GoParsers
 from tests.support.khshim import KHSHIM

@@ -180,9 +180,9 @@ def test_silence(stream: str, was_text: bool, was_cut: bool, other: str, sentenc
             "khshim was told to stop by SIGHUP, so there was no further attempt.",
         ),
         (
-            wording.no_time_for_another(2.5, 0.5),
-            "There was no time for another attempt: one took 2.5 s, and 0.50 s would have been"
-            " left.",
+            wording.no_time_for_another(2.5, 5, 0.5),
+            "There was no time for another attempt: one took 2.5 s, SHIM_ATTEMPT_DELAY is 5.0 s,"
+            " and 0.50 s were left.",
         ),
     ],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from email.utils import parsedate_to_datetime
@@ -13,6 +14,8 @@ from typing import NamedTuple
 from shim import executable
 from shim.commands import pod
 from shim.commands.arguments import Parser
+from shim.commands.doctor_log import examine_log
+from shim.commands.log_reader import looks_like_a_log
 from shim.commands.output import put
 from shim.delivery.connect import resolve
 from shim.delivery.post import Answer, Attempt, Lost, Request, perform
@@ -43,13 +46,16 @@ class Finding(NamedTuple):
 
 DESCRIPTION = """\
 Look at what usually goes wrong in a pod of a check, without sending a report:
-the settings, the script and its interpreter, the time, the server, the clock."""
+the settings, the script and its interpreter, the time, the server, the clock.
+Of a pod that has ended, --log reads the log: what happened, and what to do."""
 EPILOG = """\
 Examples:
   kubectl exec POD -- khshim doctor
   khshim doctor ./my_check.sh
+  kubectl logs POD | khshim doctor --log -
 
-Exit status: 0 if all is right, 1 if something is not.
+Exit status: 0 if all is right, 1 if something is not, 64 for wrong usage. With
+--log: 0 if the log's last run passed and Kuberhealthy took the report, else 1.
 """
 
 
@@ -57,13 +63,20 @@ def parser() -> Parser:
     """Return the parser of the command line."""
     parser = Parser(
         "khshim doctor",
-        usage="khshim doctor [--json] [SCRIPT [ARG...]]",
+        usage="khshim doctor [--json] [--log FILE | SCRIPT [ARG...]]",
         description=DESCRIPTION,
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--json", action="store_true", help="write one JSON list of the findings")
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        help="write one JSON list of the findings, of a log one object",
+    )
+    parser.add_argument(
+        "--log", metavar="FILE", help="read the log of a pod that has ended; - is stdin"
+    )
     parser.add_argument(
         "command",
         nargs="*",
@@ -74,8 +87,16 @@ def parser() -> Parser:
 
 
 def main(words: Sequence[str]) -> int:
-    """Look at this pod; return 0 if all is right, 1 if something is not."""
-    options = parser().parse_args(words)
+    """Look at this pod, or at a log; return 0 if all is right, 1 if something is not."""
+    own = parser()
+    options = own.parse_args(words)
+    if options.log is not None:
+        if options.command:
+            own.error(f"--log takes one file, and {options.command[0]} is one more")
+        return examine_log(options.log, as_json=options.json)
+    if options.command and looks_like_a_log(options.command[0]):
+        path = shlex.quote(options.command[0])
+        own.error(f"{path} is a log, not a script. Did you mean khshim doctor --log {path}?")
     findings = list(examine(os.environ, options.command or pod.command()))
     if options.json:
         shown = [{"ok": not finding.advice, **finding._asdict()} for finding in findings]

@@ -8,10 +8,8 @@ from shim import durations, signals
 from shim.budget import Budget
 from shim.commands.fake_kuberhealthy import OVERWRITTEN_SECONDS
 from shim.commands.terminal import Style
+from shim.commands.timeline import drawn
 from shim.commands.trial import Trial
-
-# Characters of the line of time that are shared out in proportion to the time.
-DASHES = 15
 
 
 def verdict(trial: Trial, style: Style) -> str:
@@ -42,12 +40,7 @@ def timeline(budget: Budget) -> str:
         ("grace", budget.kill_at - budget.terminate_at),
         ("unused" if budget.limited_by_timeout else "report", budget.deadline - budget.kill_at),
     ]
-    drawn = []
-    for name, seconds in parts:
-        dashes = max(2, round(DASHES * seconds / budget.deadline))
-        before = "-" * (dashes // 2)
-        drawn.append(f"{before} {name} {durations.show(seconds)} {'-' * (dashes - len(before))}")
-    return f"|{'|'.join(drawn)}| deadline {durations.show(budget.deadline)}"
+    return f"{drawn(parts, budget.deadline)} deadline {durations.show(budget.deadline)}"
 
 
 def warnings(trial: Trial) -> list[str]:

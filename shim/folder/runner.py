@@ -181,19 +181,20 @@ class Runner:
             return job
         while self._again and self._again[0].not_before <= now:
             job = self._again.popleft()
-            if self._has_time_for(job, now):
+            if self._has_time_for(job):
                 return job
         return None
 
-    def _has_time_for(self, job: Job, at: float) -> bool:
-        """Tell whether a further attempt can end in time if it is started at `at`; note if not."""
-        limits = self._limits
+    def _has_time_for(self, job: Job) -> bool:
+        """Tell whether a further attempt can still end in time; note where it cannot."""
+        limits, now = self._limits, time.monotonic()
         if limits.end is None:
             return True
-        left = limits.end - limits.grace_period - at
-        if left > job.longest:
+        left = limits.end - limits.grace_period - now
+        if left > job.longest + max(job.not_before - now, 0.0):
             return True
-        self._no_more(job, wording.no_time_for_another(job.longest, max(left, 0.0)))
+        delay = self._settings.attempt_delay
+        self._no_more(job, wording.no_time_for_another(job.longest, delay, max(left, 0.0)))
         return False
 
     def _give_up(self, reason: str) -> None:
@@ -282,7 +283,7 @@ class Runner:
                 now + self._settings.attempt_delay,
                 max(job.longest, now - running.started_at),
             )
-            if self._has_time_for(again, again.not_before):
+            if self._has_time_for(again):
                 self._again.append(again)
         else:
             self._failed = True

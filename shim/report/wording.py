@@ -149,11 +149,14 @@ def told_to_stop_between(signum: int) -> str:
     )
 
 
-def no_time_for_another(longest: float, left: float) -> str:
-    """Return the sentence on an attempt that would not have ended in time; both in seconds."""
+def no_time_for_another(longest: float, delay: float, left: float) -> str:
+    """Return the sentence on an attempt that would not have ended in time; all in seconds.
+
+    `longest` is the longest attempt so far, and `left` the time before the `delay`.
+    """
     return (
         f"{NO_TIME_FOR_ANOTHER[:-1]}: one took {show(longest)},"
-        f" and {show(left)} would have been left."
+        f" SHIM_ATTEMPT_DELAY is {show(delay)}, and {show(left)} were left."
     )
 
 

@@ -23,6 +23,6 @@ class Attempts:
         """Note how long an attempt took."""
         self.longest = max(self.longest, duration)
 
-    def time_for_another(self, now: float) -> float | None:
-        """Return what another attempt would have at the moment `now`, None without a limit."""
-        return None if self._terminate_at is None else self._terminate_at - now - self.delay
+    def time_left(self, now: float) -> float | None:
+        """Return the seconds from `now` to the script's limit, None without one."""
+        return None if self._terminate_at is None else max(self._terminate_at - now, 0.0)
