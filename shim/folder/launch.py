@@ -3,6 +3,7 @@
 It is khshim's child in place of a script. Before the spawn, so nothing slow is imported.
 """
 
+import fcntl
 import os
 import sys
 import time
@@ -19,13 +20,15 @@ if TYPE_CHECKING:
 class ResultsFile:
     """A file in memory (memfd_create(2)) in which the runner and its children note what happened.
 
-    It outlives them. Its descriptor is inherited by the runner, and its offset shared: each
-    write(2) goes to the end.
+    It outlives them. Its descriptor is inherited by the runner, and what is written goes to
+    the end. Without O_APPEND two writes at once could have the same place: the kernel does not
+    lock the shared offset of such a file as it does for others.
     """
 
     def __init__(self) -> None:
         try:
             self.fd = os.memfd_create("khshim-results", 0)
+            fcntl.fcntl(self.fd, fcntl.F_SETFL, os.O_APPEND)
         except OSError as error:
             raise StartError(
                 "The scripts of the folder cannot be run, since there is no file in memory for"
