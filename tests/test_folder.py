@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -100,9 +101,7 @@ def test_some_fail(shim: Shim, folder: Folder) -> None:
     assert result.event("folder_ended")["message"] == result.errors[0]
 
 
-def test_what_goes_wrong_is_said_as_for_a_script_alone(
-    make_shim: MakeShim, folder: Folder
-) -> None:
+def test_what_goes_wrong_is_said_as_for_a_script_alone(make_shim: MakeShim, folder: Folder) -> None:
     scripts = {
         "crlf.sh": "#!/bin/sh\r\nexit 0\r\n",
         "interpreter.sh": "#!/nonexistent\n",
@@ -123,13 +122,9 @@ def test_what_goes_wrong_is_said_as_for_a_script_alone(
         ]
 
 
-def test_one_that_hangs_takes_nothing_from_the_others(
-    make_shim: MakeShim, folder: Folder
-) -> None:
+def test_one_that_hangs_takes_nothing_from_the_others(make_shim: MakeShim, folder: Folder) -> None:
     others = {f"{number}.sh": failing(f"words {number}") for number in range(8)}
-    result = run(
-        make_shim(timeout=8), folder({"a_hang.sh": HANG, **others}), SHIM_PARALLEL="2"
-    )
+    result = run(make_shim(timeout=8), folder({"a_hang.sh": HANG, **others}), SHIM_PARALLEL="2")
     assert result.errors[0].startswith("9 of 9 scripts failed: 0.sh, 1.sh, ")
     for number in range(8):
         assert f"{number}.sh: words {number}" in result.errors
@@ -174,9 +169,7 @@ def test_a_flood_takes_nothing_from_the_others(shim: Shim, folder: Folder) -> No
     assert max(map(len, flooded)) == len(b"flood0.sh: 12345678901234567890")
 
 
-def test_each_script_is_heard_before_one_is_heard_at_length(
-    shim: Shim, folder: Folder
-) -> None:
+def test_each_script_is_heard_before_one_is_heard_at_length(shim: Shim, folder: Folder) -> None:
     many = "\n".join(f"line {number}" for number in range(100))
     scripts = {f"{number:02}.sh": failing(many) for number in range(12)}
     result = run(shim, folder(scripts))
@@ -267,9 +260,7 @@ def test_a_pod_that_is_deleted_half_way(shim: Shim, folder: Folder, tmp_path: Pa
     assert scripts_of(result, "script_not_started") == ["d_waiting.sh", "e_waiting.sh"]
 
 
-def test_every_signal_reaches_every_script_once(
-    shim: Shim, folder: Folder, tmp_path: Path
-) -> None:
+def test_every_signal_reaches_every_script_once(shim: Shim, folder: Folder, tmp_path: Path) -> None:
     text = "#!{}\nimport sys\nsys.argv[1:] = ['SIGTERM', '0']\nsys.stdout = sys.stderr\n{}"
     script = text.format(sys.executable, LISTENER)
     process = shim.start(env={"SHIM_SCRIPT": str(folder({"a.py": script, "b.py": script}))})
@@ -287,7 +278,9 @@ def test_scripts_that_ignore_sigterm_when_the_pod_is_deleted(
     shim: Shim, folder: Folder, tmp_path: Path
 ) -> None:
     ready = tmp_path / "ready"
-    stubborn = f"#!/bin/sh\ntrap '' TERM\necho stubborn >&2\necho > {ready}\nwhile :; do sleep 9; done\n"
+    stubborn = (
+        f"#!/bin/sh\ntrap '' TERM\necho stubborn >&2\necho > {ready}\nwhile :; do sleep 9; done\n"
+    )
     process = shim.start(
         env={"SHIM_SCRIPT": str(folder({"a.sh": stubborn})), "SHIM_GRACE_PERIOD": "300ms"}
     )
@@ -374,19 +367,15 @@ def test_an_empty_folder(shim: Shim, folder: Folder) -> None:
     ]
 
 
-def test_a_folder_that_cannot_be_listed(shim: Shim, folder: Folder, tmp_path: Path) -> None:
-    path = folder({"a.sh": PASS})
-    path.chmod(0o700)
-    if os.geteuid() != 0:
-        path.chmod(0)
-    # Somebody else, where this is root.
-    options = {"user": 65532, "extra_groups": []} if os.geteuid() == 0 else {}
-    for parent in [*path.parents][:-1]:
-        if os.geteuid() == 0 and not parent.stat().st_mode & 0o001:
-            pytest.skip("another user cannot come here")
-    result = shim.run(env={"SHIM_SCRIPT": str(path)}, **options)
-    [error] = result.errors
-    assert re.fullmatch(rf"The folder {path} cannot be listed by user \d+ \(.*\)\.", error)
+def test_a_folder_that_cannot_be_listed(shim: Shim) -> None:
+    # Where another user can come as well: root can list everything.
+    with TemporaryDirectory() as path:
+        os.chmod(path, 0)
+        options = {"user": 65532, "extra_groups": []} if os.geteuid() == 0 else {}
+        [error] = shim.run(env={"SHIM_SCRIPT": path}, **options).errors
+        os.chmod(path, 0o700)
+    user = "65532" if options else str(os.geteuid())
+    assert error == f"The folder {path} cannot be listed by user {user} (Permission denied)."
 
 
 def test_a_script_that_cannot_be_read(shim: Shim, folder: Folder) -> None:
@@ -451,9 +440,7 @@ def test_warnings(shim: Shim, folder: Folder, tmp_path: Path) -> None:
     summary = tmp_path / "termination-log"
     summary.touch()
     path = folder({"a.sh": PASS, "b.sh": failing("disk at 85 %", 1)})
-    result = run(
-        shim, path, SHIM_WARN_EXIT_CODES="1", SHIM_TERMINATION_LOG=str(summary)
-    )
+    result = run(shim, path, SHIM_WARN_EXIT_CODES="1", SHIM_TERMINATION_LOG=str(summary))
     assert result.ok
     assert "b.sh: disk at 85 %" in summary.read_text()
     assert result.event("folder_ended")["message"] == "All 2 scripts passed, some with a warning."
@@ -472,9 +459,7 @@ n=$(wc -l < "$COUNTS/$name")
 
 def test_attempts_are_for_each(shim: Shim, folder: Folder, tmp_path: Path) -> None:
     path = folder({f"{number}.sh": FLAKY for number in (1, 2, 3, 9)})
-    result = run(
-        shim, path, SHIM_ATTEMPTS="3", SHIM_ATTEMPT_DELAY="50ms", COUNTS=str(tmp_path)
-    )
+    result = run(shim, path, SHIM_ATTEMPTS="3", SHIM_ATTEMPT_DELAY="50ms", COUNTS=str(tmp_path))
     assert result.errors == [
         "1 of 4 scripts failed: 9.sh.",
         "9.sh: 3 of 3 attempts failed.",
@@ -515,7 +500,7 @@ def test_no_attempt_is_begun_that_cannot_end_in_time(
 
 
 def test_secrets_are_masked(shim: Shim, folder: Folder) -> None:
-    path = folder({"a.sh": "#!/bin/sh\necho \"password is $DB_PASSWORD\" >&2\nexit 1\n"})
+    path = folder({"a.sh": '#!/bin/sh\necho "password is $DB_PASSWORD" >&2\nexit 1\n'})
     result = run(shim, path, DB_PASSWORD="swordfish")
     assert result.errors[1:] == ["a.sh: password is [masked]"]
 
@@ -524,7 +509,11 @@ def test_the_log_as_json(shim: Shim, folder: Folder) -> None:
     text = '#!/bin/sh\necho plain\necho \'{"level": "error", "rows": 17}\' >&2\n'
     result = run(shim, folder({"a.sh": text}), SHIM_LOG_SCRIPT="json")
     lines = [json.loads(line) for line in (result.stdout + result.stderr).splitlines()]
-    said = {line["message"]: line for line in lines if line["event"] == "script_output" and "rows" not in line}
+    said = {
+        line["message"]: line
+        for line in lines
+        if line["event"] == "script_output" and "rows" not in line
+    }
     assert said["plain"]["script"].endswith("checks/a.sh")
     [own] = [line for line in lines if "rows" in line]
     assert (own["level"], own["rows"], own["stream"]) == ("error", 17, "stderr")
@@ -599,9 +588,7 @@ def test_the_runner_is_killed(shim: Shim, folder: Folder, tmp_path: Path) -> Non
     assert not is_alive(int(ready.read_text()))
 
 
-def test_the_process_of_one_script_is_killed(
-    shim: Shim, folder: Folder, tmp_path: Path
-) -> None:
+def test_the_process_of_one_script_is_killed(shim: Shim, folder: Folder, tmp_path: Path) -> None:
     ready = tmp_path / "ready"
     hang = f"#!/bin/sh\necho $$ > {ready}\nexec sleep 1000\n"
     path = folder({"a.sh": hang, "b.sh": failing("row 17")})
@@ -625,7 +612,8 @@ def test_what_a_script_leaves_is_ended_with_it(
 ) -> None:
     left = tmp_path / "left"
     # The second script looks whether what the first one has left is still there.
-    first = f"#!/bin/sh\nsetsid sh -c 'echo $$ > {left}; exec sleep 1000' >/dev/null 2>&1 &\nuntil [ -s {left} ]; do sleep 0.01; done\n"
+    escape = f"setsid sh -c 'echo $$ > {left}; exec sleep 1000' >/dev/null 2>&1 &"
+    first = f"#!/bin/sh\n{escape}\nuntil [ -s {left} ]; do sleep 0.01; done\n"
     second = f"#!/bin/sh\n! kill -0 $(cat {left}) || {{ echo it lives >&2; exit 1; }}\n"
     path = folder({"a.sh": first, "b.sh": second})
     result = shim.run(

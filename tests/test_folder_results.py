@@ -19,7 +19,11 @@ def test_what_is_written_is_read() -> None:
     notes.scripts(["a b.sh", "\udcff☃\n.sh", "c.sh"])
     notes.started("a b.sh")
     end = End(
-        Report(False, ["☃ \\\\"], ["w"]), 3, 1.5, perfdata=[Value("time", "s", 0.2)], metrics="x 1\n"
+        Report(False, ["☃ \\\\"], ["w"]),
+        3,
+        1.5,
+        perfdata=[Value("time", "s", 0.2)],
+        metrics="x 1\n",
     )
     notes.ended("a b.sh", end)
     notes.started("\udcff☃\n.sh")

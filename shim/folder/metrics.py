@@ -41,9 +41,7 @@ def _figures(ends: Sequence[tuple[str, End]]) -> Iterator[Metric]:
         for name, value in values:
             family.add_metric([name], value)
         yield family
-    family = GaugeMetricFamily(
-        "khshim_perfdata", HELP["perfdata"], labels=[LABEL, "label", "unit"]
-    )
+    family = GaugeMetricFamily("khshim_perfdata", HELP["perfdata"], labels=[LABEL, "label", "unit"])
     for name, end in ends:
         for item in {(item.label, item.unit): item for item in end.perfdata}.values():
             family.add_metric([name, item.label, item.unit], item.value)

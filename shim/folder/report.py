@@ -69,9 +69,9 @@ def judge(
         first = [results.problem or _runner_ended(outcome)]
         return failure([*first, *hints], editor, Captured([]) if results.problem else stderr)
     verdicts = Verdicts(scripts, most_attempts)
-    if len(verdicts.passed) == len(scripts) and outcome.exit_status == 0 and not results.problem:
-        if outcome.ending is Ending.EXITED:
-            return PASSED._replace(warnings=_warnings(verdicts, editor))
+    has_ended_well = outcome.ending is Ending.EXITED and outcome.exit_status == 0
+    if has_ended_well and not results.problem and len(verdicts.passed) == len(scripts):
+        return PASSED._replace(warnings=_warnings(verdicts, editor))
     first = list(_summary(verdicts, len(scripts), by_itself=by_itself))
     if results.problem:
         first.insert(0, results.problem)

@@ -249,7 +249,7 @@ class Runner:
         status = BUG
         try:
             status = One(self._environ, job.path, share, job.attempt, self._notes).run()
-        except BaseException:
+        except Exception:
             traceback.print_exc()
         finally:
             os._exit(status)
