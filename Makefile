@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 DOCKER ?= docker
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' shim/__init__.py)
 
-.PHONY: help try test quick coverage test-image test-kuberhealthy compatibility test-cluster \
+.PHONY: help try test quick coverage test-image test-kuberhealthy compatibility test-prometheus test-cluster \
     compatibility-cluster test-faults fuzz mutants bench audit image lint format docs pictures clean
 
 help: ## Show what can be made
@@ -77,6 +77,11 @@ test-kuberhealthy: $(VENV)/.khshim-dev ## Build the real Kuberhealthy servers an
 compatibility: $(VENV)/.khshim-dev ## The same, and write docs/COMPATIBILITY.md
 	$(BIN)/python -m tests.kuberhealthy.build
 	$(BIN)/python -m pytest -p tests.compatibility --compatibility=servers tests/kuberhealthy
+
+test-prometheus: $(VENV)/.khshim-dev ## Try the alert rules and the dashboard with a real Prometheus
+	@for tool in prometheus promtool prometheus-pushgateway; do command -v $$tool >/dev/null || { \
+	    echo "There is no $$tool here: on Debian, apt install prometheus prometheus-pushgateway" >&2; exit 1; }; done
+	$(BIN)/python -m pytest tests/prometheus
 
 test-cluster: $(VENV)/.khshim-dev ## Test it in a real Kubernetes under real Kuberhealthy (as root)
 	tests/cluster/run

@@ -52,7 +52,7 @@ class Budget:
 
     @property
     def terminate_at_latest(self) -> "float | None":
-        """The moment of SIGTERM, for the script to know; a share of a folder's may grow to it."""
+        """The moment of a script's SIGTERM; of a folder's it may come earlier for another's sake."""
         return self.terminate_at
 
     def has_grown(self) -> bool:

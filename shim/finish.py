@@ -68,11 +68,15 @@ class _SecondHalf:
         self._worker = worker
         self._was_told_to_stop = False
         self.outputs = Outputs(run.settings)
+        at_start = {
+            "script_start_time_seconds": run.started_at,
+            "script_limit_seconds": run.script_limit(),
+        }
         self._tell = Observers(
             run.settings,
             self.outputs.log,
             run.metrics_file,
-            run.started_at,
+            at_start,
             self._folder_metrics if start.results is not None else None,
         )
         self._mask = Masker(run.environ, run.settings.mask)

@@ -54,6 +54,11 @@ class Run:
         at = self.budget.terminate_at_latest
         return None if at is None else at - self.budget.started_at + self.started_at
 
+    def script_limit(self) -> "float | None":
+        """Return the seconds from the script's start to its SIGTERM."""
+        at = self.budget.terminate_at_latest
+        return None if at is None else at - self.budget.started_at
+
 
 class Started:
     """A script that runs.
@@ -117,6 +122,10 @@ def start(
     run = Run(environ, Settings(environ, command))
     settings = run.settings
     inbox.terminating |= {settings.stop_signal}
+    if settings.metrics_port or settings.pushgateway_url:
+        from shim.metrics_file import MetricsFile  # seldom asked for
+
+        run.metrics_file = MetricsFile()
     if settings.problems:
         return NotStarted(run, None)
     left = run.budget.time_left(run.budget.started_at)
@@ -139,10 +148,6 @@ def start(
                 run.wait.stopped_by,
             )
         run.count_time_from_now()
-    if settings.metrics_port or settings.pushgateway_url:
-        from shim.metrics_file import MetricsFile  # seldom asked for
-
-        run.metrics_file = MetricsFile()
     return start_script(run, inbox)
 
 

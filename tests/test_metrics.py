@@ -95,6 +95,47 @@ def test_without_a_name_checks_are_told_apart_by_their_scripts(
     assert 'khshim_ok{check="web.sh",namespace="try"} 1.0' in body
 
 
+@pytest.mark.parametrize(
+    "env",
+    [
+        {"SHIM_GRACE_PERIOD": "x"},
+        {"KH_RUN_UUID": ""},
+        {"KH_CHECK_RUN_DEADLINE": "1700000000"},
+        {"SHIM_SCRIPT": "/no/such/script"},
+    ],
+)
+def test_a_script_that_was_not_started_is_pushed_as_failed(shim: Shim, env: dict[str, str]) -> None:
+    """Otherwise the Pushgateway would show the last run for ever, which may have passed."""
+    with Gateway() as gateway:
+        settings = {"SHIM_SCRIPT": "/bin/true", "SHIM_PUSHGATEWAY_URL": gateway.url}
+        shim.finish(shim.start(env={**settings, **env}))
+    [(_, _, body)] = gateway.pushed
+    found = samples(body)
+    assert found["khshim_ok"] == 0
+    assert "khshim_script_duration_seconds" not in found
+    assert "khshim_script_start_time_seconds" not in found
+
+
+@pytest.mark.parametrize(
+    ("env", "least", "most"),
+    [
+        ({}, 50, 60 - 2 - 5),  # without the reserve and the grace period
+        ({"SHIM_TIMEOUT": "20s"}, 19, 20),
+        ({"KH_CHECK_RUN_DEADLINE": ""}, None, None),
+    ],
+)
+def test_the_time_the_script_has(
+    shim: Shim, env: dict[str, str], least: float | None, most: float | None
+) -> None:
+    with Gateway() as gateway:
+        shim.run("/bin/true", env={"SHIM_PUSHGATEWAY_URL": gateway.url, **env})
+    limit = samples(gateway.pushed[0][2]).get("khshim_script_limit_seconds")
+    if least is None or most is None:
+        assert limit is None
+    else:
+        assert limit is not None and least < limit <= most
+
+
 def test_a_proxy_is_not_asked_to_push(shim: Shim) -> None:
     with Gateway() as gateway:
         proxies = {name: "http://127.0.0.1:1" for name in ("http_proxy", "HTTP_PROXY", "ALL_PROXY")}

@@ -76,7 +76,7 @@ def test_prometheus_client_is_not_imported_when_unused(shim: Shim) -> None:
 def test_an_observer_that_fails_is_logged_and_changes_nothing() -> None:
     logged: list[Event] = []
     settings = Settings({**GOOD, "SHIM_TERMINATION_LOG": "/no\0path"})
-    observers = Observers(settings, logged.append, MetricsFile(), 1.0)
+    observers = Observers(settings, logged.append, MetricsFile(), {})
     observers(report_ended(Report(True, []), Delivery(Result.ACCEPTED, 1, 200, "x"), 0.1, None))
     told, failed = logged
     assert (told.name, failed.name) == ("report_accepted", "metrics_failed")
@@ -86,7 +86,7 @@ def test_an_observer_that_fails_is_logged_and_changes_nothing() -> None:
 def test_without_metrics_nothing_is_pushed(inbox: SignalInbox) -> None:
     logged: list[Event] = []
     settings = Settings({**GOOD, "SHIM_PUSHGATEWAY_URL": "http://127.0.0.1:1"})
-    Observers(settings, logged.append, None, 1.0).push(inbox, Worker())
+    Observers(settings, logged.append, None, {}).push(inbox, Worker())
     assert logged == []
 
 
@@ -94,16 +94,16 @@ def test_a_push_is_logged(inbox: SignalInbox) -> None:
     logged: list[Event] = []
     with Gateway() as gateway:
         settings = Settings({**GOOD, "SHIM_PUSHGATEWAY_URL": gateway.url})
-        Observers(settings, logged.append, MetricsFile(), 1.0).push(inbox, Worker())
+        Observers(settings, logged.append, MetricsFile(), {}).push(inbox, Worker())
     assert [event.name for event in logged] == ["metrics_pushed"]
-    assert "khshim_script_start_time_seconds" in gateway.pushed[0][2]
+    assert "khshim_build_info" in gateway.pushed[0][2]
 
 
 def test_without_a_file_for_its_own_metrics_the_script_is_told_of() -> None:
     logged: list[Event] = []
     file = MetricsFile()
     file.problem = "memfd_create: Function not implemented"  # as on a kernel without it
-    Observers(Settings(GOOD), logged.append, file, 1.0)
+    Observers(Settings(GOOD), logged.append, file, {})
     [event] = logged
     assert "Function not implemented" in event.message()
 
@@ -114,6 +114,6 @@ def test_without_prometheus_client_the_log_says_what_to_install(
     monkeypatch.setitem(sys.modules, "prometheus_client", None)
     monkeypatch.delitem(sys.modules, "shim.observe.metrics", raising=False)
     logged: list[Event] = []
-    Observers(Settings(GOOD), logged.append, MetricsFile(), 1.0)
+    Observers(Settings(GOOD), logged.append, MetricsFile(), {})
     [event] = logged
     assert "pip install 'khshim[metrics]'" in event.message()

@@ -52,6 +52,11 @@ class RunnerBudget(Budget):
             self.grace_period = steps * 2 / 3
             self.terminate_at = self.kill_at - self.grace_period
 
+    @property
+    def terminate_at_latest(self) -> float | None:
+        """The moment of SIGTERM for the last script."""
+        return None if self.end_of_scripts is None else self.end_of_scripts - self.grace_of_scripts
+
 
 class Queue:
     """How many scripts wait to be started, for all processes that are forked to know."""

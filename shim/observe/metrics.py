@@ -21,7 +21,7 @@ from shim.delivery.waiting import TimeLimit
 from shim.delivery.worker import Worker
 from shim.metrics_file import MetricsFile
 from shim.observe import perfdata
-from shim.observe.events import Event, ReportEnded, ScriptEnded
+from shim.observe.events import Event, ReportEnded, ScriptEnded, WrongSetting
 from shim.observe.perfdata import Value
 
 PUSH_TIMEOUT = 3.0
@@ -32,6 +32,7 @@ JOB = "khshim"
 HELP = {
     "build_info": "The version of khshim.",
     "script_start_time_seconds": "Unix time at which the script was started.",
+    "script_limit_seconds": "How long the script may run, from its start to SIGTERM.",
     "script_duration_seconds": "How long the script ran.",
     "script_exit_code": "The script's exit status; 128 + N where it died of signal N.",
     "attempts": "How many times the script was run.",
@@ -173,6 +174,8 @@ class RunMetrics(Collector):
             )
             if event.stdout is not None:
                 self.set_performance(perfdata.parse([*event.stdout.head, *event.stdout.tail]))
+        elif isinstance(event, WrongSetting):
+            self.set(ok=0.0)  # without an address there will be no report either
         elif isinstance(event, ReportEnded):
             self.set(
                 ok=float(event.report.ok),

@@ -7,13 +7,21 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from shim.delivery.waiting import TimeLimit
 from shim.delivery.worker import Worker
 from shim.metrics_file import MetricsFile
-from shim.observe.events import Event, MetricsFailed, MetricsPushed, ReportEnded, Subscriber
+from shim.observe.events import (
+    Event,
+    FolderStarted,
+    MetricsFailed,
+    MetricsPushed,
+    ReportEnded,
+    ScriptStarted,
+    Subscriber,
+)
 from shim.observe.termination_log import termination_log
 from shim.settings import Settings
 from shim.signals import SignalInbox
@@ -29,8 +37,8 @@ class Observers:
     """Tells each observer of an event, the log first.
 
     `file` is where the script writes metrics of its own, None where no metrics are asked
-    for; `started_at` is the script's start in unix time. Of several scripts `own_metrics`
-    makes what returns theirs.
+    for; `at_start` are the metrics that are known when the script has been started. Of
+    several scripts `own_metrics` makes what returns theirs.
     """
 
     def __init__(
@@ -38,7 +46,7 @@ class Observers:
         settings: Settings,
         log: Subscriber,
         file: MetricsFile | None,
-        started_at: float,
+        at_start: Mapping[str, float | None],
         own_metrics: Callable[[], OwnMetrics] | None = None,
     ) -> None:
         self._settings = settings
@@ -48,11 +56,11 @@ class Observers:
         self._metrics: RunMetrics | None = None
         if file is not None:
             try:
-                self._metrics = self._open_metrics(file, started_at)
+                self._metrics = self._open_metrics(file)
             except Exception as error:
                 self._warn(f"they failed: {error!r}")
         if self._metrics is not None:
-            self._others.append(self._measure(self._metrics))
+            self._others.append(self._measure(self._metrics, at_start))
 
     def __call__(self, event: Event) -> None:
         self._log(event)
@@ -80,7 +88,7 @@ class Observers:
             else MetricsFailed(reason=f"they could not be pushed: {problem}")
         )
 
-    def _open_metrics(self, file: MetricsFile, started_at: float) -> RunMetrics | None:
+    def _open_metrics(self, file: MetricsFile) -> RunMetrics | None:
         settings = self._settings
         try:
             from shim.observe.metrics import RunMetrics  # the extra khshim[metrics]
@@ -95,18 +103,19 @@ class Observers:
             self._warn(f"the script cannot add its own: {file.problem}")
         own = self._own_metrics() if self._own_metrics else None
         metrics = RunMetrics(labels, file, own)
-        metrics.set(script_start_time_seconds=started_at)
         if settings.metrics_port is not None:
             problem = metrics.serve(settings.metrics_port)
             if problem is not None:
                 self._warn(f"port {settings.metrics_port} cannot be served: {problem}")
         return metrics
 
-    def _measure(self, metrics: RunMetrics) -> Subscriber:
+    def _measure(self, metrics: RunMetrics, at_start: Mapping[str, float | None]) -> Subscriber:
         """Return what keeps `metrics` up to date, and warns of the script's bad lines at the end."""
 
         def measure(event: Event) -> None:
             metrics.take(event)
+            if isinstance(event, (ScriptStarted, FolderStarted)):
+                metrics.set(**at_start)
             if isinstance(event, ReportEnded):
                 bad = metrics.bad_lines()
                 for line in bad[:BAD_LINES_LOGGED]:
