@@ -43,10 +43,11 @@ class Verdicts:
 
 def _verdict(script: Script, most_attempts: int) -> Report:
     """Return the report on all attempts of a script that were noted."""
-    *before, last = [end.report for end in script.ends]
+    last = script.ends[-1].report
+    failed = [end.report for end in script.ends if not end.report.ok]
     if last.ok:
-        return passed_after(before, last) if before else last
-    return all_failed([*before, last], most_attempts, script.no_more)
+        return passed_after(failed, last) if failed else last
+    return all_failed(failed, most_attempts, script.no_more)
 
 
 def judge(
