@@ -13,7 +13,7 @@ from shim.folder.find import HEADER
 from shim.suggest import did_you_mean
 
 # Options that speak of the whole call.
-NOT_IN_A_HEADER = frozenset({"--help", "--kustomize"})
+NOT_IN_A_HEADER = frozenset({"--help", "--kustomize", "--together"})
 
 
 class HeaderParser(Parser):
