@@ -55,8 +55,8 @@ class Budget:
         """The moment of a script's SIGTERM; of a folder's it may come earlier for another's sake."""
         return self.terminate_at
 
-    def has_grown(self) -> bool:
-        """Tell whether the moments of SIGTERM and SIGKILL have been put off: a share's can be."""
+    def has_changed(self) -> bool:
+        """Tell whether the moments of SIGTERM and SIGKILL have been moved: a share's can be."""
         return False
 
     def time_left(self, now: float) -> "float | None":

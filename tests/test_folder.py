@@ -151,8 +151,8 @@ def test_where_others_wait_for_its_place_it_gets_no_more_than_its_share(
     waited = "was stopped, since other scripts of the folder were waiting for their share"
     assert [waited in error for error in result.errors if "Timed out" in error] == [True, True]
     first, second = (line["duration_s"] for line in events_of(result, "script_timed_out"))
-    assert 1.5 < first < 3.5
-    assert 1.5 < second < 4.5
+    assert 3 < first < 6  # none had ended yet, so it had the time of two
+    assert 1 < second < 4
 
 
 def test_a_flood_takes_nothing_from_the_others(shim: Shim, folder: Folder) -> None:

@@ -30,7 +30,8 @@ def share(
         end=NOW + 60,
         grace_period=changes.get("grace_period", 5.0),
         timeout=changes.get("timeout"),
-        turns=lambda: queue.turns(place),
+        queue=queue,
+        place=place,
         turns_at_start=queue.turns(place),
     )
     return one, queue
@@ -91,37 +92,50 @@ def test_a_script_for_which_none_waits_has_all_the_time() -> None:
 
 
 def test_a_script_for_which_others_wait_has_an_equal_part() -> None:
-    one, _ = share(8)  # two after it in its place
+    one, queue = share(8)  # two after it in its place
+    queue.ended(30)
+    one.has_changed()
     assert (one.kill_at, one.limited_by_share) == (NOW + 20, True)
     assert one.terminate_at == NOW + 15
     assert one.terminate_at_latest == NOW + 55
-    many, _ = share(400)
-    assert many.kill_at == NOW + LEAST_SHARE
-    assert many.terminate_at == NOW + LEAST_SHARE * 2 / 3
+
+
+def test_none_is_stopped_for_others_before_it_had_a_moment() -> None:
+    one, queue = share(400)
+    queue.ended(30)
+    one.has_changed()
+    assert one.kill_at == NOW + LEAST_SHARE
+    assert one.terminate_at == NOW + LEAST_SHARE * 2 / 3
 
 
 def test_what_the_others_do_not_need_is_its() -> None:
     one, queue = share(8)
+    assert one.kill_at == NOW + 40  # none has ended yet: half of the equal part for each
+    queue.ended(2)
+    queue.ended(4)
+    assert queue.average == 3
+    assert one.has_changed()
+    assert not one.has_changed()
+    assert one.kill_at == NOW + 48  # twice the average for each
     queue.waiting = 4
-    assert one.has_grown()
-    assert one.kill_at == NOW + 40
-    assert not one.has_grown()
+    assert one.has_changed()
+    assert one.kill_at == NOW + 54
     queue.waiting = 0
-    assert one.has_grown()
+    assert one.has_changed()
     assert (one.terminate_at, one.kill_at, one.limited_by_share) == (NOW + 55, NOW + 60, False)
 
 
 def test_only_as_many_places_are_freed_as_are_needed() -> None:
     kept, _ = share(1, place=1)
     freed, _ = share(1, place=0)
-    assert (kept.kill_at, freed.kill_at) == (NOW + 60, NOW + 30)
+    assert (kept.kill_at, freed.kill_at) == (NOW + 60, NOW + 45)
 
 
-def test_all_that_hang_have_the_same() -> None:
-    """The worst case: each uses up what it was promised, and the last one has its part."""
-    queue, at_once = Queue(4), 4
-    began = NOW
-    for left in range(36, -1, -at_once):
+@pytest.mark.parametrize("scripts", [8, 40, 60])
+def test_where_all_hang_each_is_run(scripts: int) -> None:
+    """The worst case: each uses up what it gets."""
+    queue, at_once, began = Queue(4), 4, NOW
+    for left in range(scripts - at_once, -1, -at_once):
         queue.waiting = left
         one = Share(
             started_at=began,
@@ -129,11 +143,16 @@ def test_all_that_hang_have_the_same() -> None:
             end=NOW + 60,
             grace_period=5.0,
             timeout=None,
-            turns=lambda: queue.turns(0),
+            queue=queue,
+            place=0,
             turns_at_start=queue.turns(0),
         )
-        assert one.kill_at == pytest.approx(began + 6)
-        began += 6
+        assert one.kill_at is not None and one.terminate_at is not None
+        assert one.terminate_at - began > 0.6
+        for _ in range(at_once):
+            queue.ended(one.kill_at - began)
+        began = one.kill_at
+    assert began == NOW + 60
 
 
 def test_a_timeout_of_its_own() -> None:
@@ -141,8 +160,8 @@ def test_a_timeout_of_its_own() -> None:
     assert (one.terminate_at, one.kill_at) == (NOW + 3, NOW + 8)
     assert (one.limited_by_timeout, one.limited_by_share) == (True, False)
     # A share that ends in its grace period shortens that.
-    one, _ = share(8, timeout=18.0)
-    assert (one.terminate_at, one.kill_at, one.limited_by_share) == (NOW + 15, NOW + 20, True)
+    one, _ = share(8, timeout=38.0)
+    assert (one.terminate_at, one.kill_at, one.limited_by_share) == (NOW + 35, NOW + 40, True)
 
 
 def test_without_a_deadline_there_is_no_share() -> None:
@@ -150,7 +169,7 @@ def test_without_a_deadline_there_is_no_share() -> None:
     queue.waiting = 5
     one = Share(
         started_at=NOW, left=None, end=None, grace_period=5.0, timeout=None,
-        turns=lambda: queue.turns(0), turns_at_start=5,
+        queue=queue, place=0, turns_at_start=5,
     )  # fmt: skip
     assert (one.terminate_at, one.kill_at, one.deadline) == (None, None, None)
 
@@ -158,12 +177,12 @@ def test_without_a_deadline_there_is_no_share() -> None:
 def test_a_script_is_stopped_when_its_share_is_needed_and_not_before() -> None:
     one, queue = share(8)
     escalation = Escalation(one, 5.0)
-    assert escalation.next_at == NOW + 15
-    queue.waiting = 4
-    assert escalation.due(NOW + 15) is None
     assert escalation.next_at == NOW + 35
-    assert escalation.due(NOW + 35) is not None
+    queue.waiting = 4
+    assert escalation.due(NOW + 35) is None
+    assert escalation.next_at == NOW + 45
+    assert escalation.due(NOW + 45) is not None
     assert escalation.stopped_by is StoppedBy.SHARE
     queue.waiting = 0  # too late: it has been told
-    assert escalation.due(NOW + 36) is None
-    assert escalation.next_at == NOW + 40
+    assert escalation.due(NOW + 46) is None
+    assert escalation.next_at == NOW + 50

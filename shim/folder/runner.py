@@ -220,7 +220,8 @@ class Runner:
             end=limits.end,
             grace_period=limits.grace_period,
             timeout=self._settings.timeout,
-            turns=lambda: queue.turns(place),
+            queue=queue,
+            place=place,
             turns_at_start=queue.turns(place, max(empty, 0)),
         )
 
@@ -267,6 +268,7 @@ class Runner:
 
     def _ended(self, running: Running, status: int) -> None:
         job = running.job
+        self._queue.ended(time.monotonic() - running.started_at)
         code = os.waitstatus_to_exitcode(status)
         if code == PASSED:
             return

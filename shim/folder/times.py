@@ -9,7 +9,7 @@ The runner starts the scripts, and has ended before it would get a SIGTERM itsel
 from __future__ import annotations
 
 import mmap
-from collections.abc import Callable
+import struct
 
 from shim.budget import Budget
 from shim.kuberhealthy import LEAST_RESERVE
@@ -59,11 +59,16 @@ class RunnerBudget(Budget):
 
 
 class Queue:
-    """How many scripts wait to be started, for all processes that are forked to know."""
+    """What all processes that are forked can know: how many scripts wait, and what they may need.
+
+    `waiting` is the number of scripts to be started, and `average` how long those took that
+    have ended, in seconds, 0 if none has.
+    """
 
     def __init__(self, at_once: int) -> None:
         self._at_once = at_once
         self._shared = mmap.mmap(-1, mmap.PAGESIZE)
+        self._ended = 0
 
     @property
     def waiting(self) -> int:
@@ -72,6 +77,17 @@ class Queue:
     @waiting.setter
     def waiting(self, number: int) -> None:
         self._shared[:8] = number.to_bytes(8, "little")
+
+    @property
+    def average(self) -> float:
+        [seconds] = struct.unpack("d", self._shared[8:16])
+        return float(seconds)
+
+    def ended(self, seconds: float) -> None:
+        """Note how long a script took."""
+        total = self.average * self._ended + seconds
+        self._ended += 1
+        self._shared[8:16] = struct.pack("d", total / self._ended)
 
     def turns(self, place: int, empty: int = 0) -> int:
         """Return how many scripts still have to follow one another in a place, the first being 0.
@@ -86,10 +102,11 @@ class Share(Budget):
     """One script's part of the time of a folder; moments on the monotonic clock, in seconds.
 
     At its start it is promised an equal part of what is left until `end`, the moment of
-    SIGKILL for all. As long as others wait it gets no more than that part, or than they
-    leave to it by being faster than theirs; so a script that hangs uses up the time that the
-    others do not need, and no more. `turns` tells how many still have to follow it in its
-    place, `turns_at_start` how many when it was started. `timeout` is SHIM_TIMEOUT. `left` are
+    SIGKILL for all. It may go on after that until what is left is needed by those that have
+    to follow it in its place, one after the other: twice as long as scripts have taken on
+    average, but no more than an equal part, and half of one as long as none has ended. So a
+    slow script is not stopped for nothing, and one that hangs does not take the others' time.
+    `turns_at_start` is how many there are to follow it. `timeout` is SHIM_TIMEOUT. `left` are
     the seconds until the check's deadline.
     """
 
@@ -101,7 +118,8 @@ class Share(Budget):
         end: float | None,
         grace_period: float,
         timeout: float | None,
-        turns: Callable[[], int],
+        queue: Queue,
+        place: int,
         turns_at_start: int,
     ) -> None:
         super().__init__(
@@ -112,21 +130,22 @@ class Share(Budget):
             timeout=timeout,
         )
         self._end = end
-        self._turns = turns
+        self._queue = queue
+        self._place = place
         self._latest = (self.terminate_at, self.kill_at, self.limited_by_timeout)
-        self._promised: float | None = None
+        self._equal_part = 0.0
         if end is not None and left is not None:
             self.deadline = started_at + left
             self.reserve = max(self.deadline - end, 0.0)
-            self._promised = max((end - started_at) / (1 + turns_at_start), LEAST_SHARE)
-        self.has_grown()
+            self._equal_part = (end - started_at) / (1 + turns_at_start)
+        self.has_changed()
 
     @property
     def terminate_at_latest(self) -> float | None:
         return self._latest[0]
 
-    def has_grown(self) -> bool:
-        """Look who still waits; tell whether that has put the moments off."""
+    def has_changed(self) -> bool:
+        """Look who still waits; tell whether that has moved the limits."""
         before = self.terminate_at
         self.terminate_at, self.kill_at, self.limited_by_timeout = self._latest
         self.limited_by_share = False
@@ -143,9 +162,10 @@ class Share(Budget):
 
     def _needed_at(self) -> float | None:
         """Return when another script needs the place of this one, None where none does."""
-        if self._end is None or self._promised is None:
+        turns = self._queue.turns(self._place)
+        if self._end is None or not turns:
             return None
-        turns = self._turns()
-        if not turns:
-            return None
-        return max(self.started_at + self._promised, self._end - turns * self._promised)
+        average = self._queue.average
+        need = min(2 * average, self._equal_part) if average else self._equal_part / 2
+        promised_until = self.started_at + max(self._equal_part, LEAST_SHARE)
+        return max(promised_until, self._end - turns * need)

@@ -49,7 +49,7 @@ class Escalation:
 
     def due(self, now: float) -> int | None:
         """Return the signal that is to be sent at `now`."""
-        if self.stopped_by is None and self._budget.has_grown():
+        if self.stopped_by is None and self._budget.has_changed():
             self._terminate_at, self.kill_at = self._budget.terminate_at, self._budget.kill_at
         if self.kill_at is not None and now >= self.kill_at:
             self.kill_at = self._terminate_at = None
