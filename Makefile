@@ -129,8 +129,9 @@ format: $(VENV)/.khshim-dev ## Lay the code out
 	$(BIN)/isort --quiet .
 	$(BIN)/black --line-length 100 --quiet .
 
-pictures: $(VENV)/.khshim-dev ## Draw the terminal's pictures in docs/pictures anew, from real runs
+pictures: $(VENV)/.khshim-dev ## Draw the pictures in docs/pictures anew, from real runs
 	$(BIN)/python -m docs.terminal_pictures
+	$(BIN)/python -m docs.dashboard_picture
 
 docs: $(VENV)/.khshim-dev ## Write what is made from declarations: tables, man page, completions
 	$(BIN)/python -m docs.generate

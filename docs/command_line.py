@@ -23,7 +23,7 @@ PARSERS: dict[str, Callable[[], Parser]] = {
     "install": install.parser,
 }
 # What completes the name of a file, by the destinations of options and arguments.
-TAKES_A_FILE = ("command", "script", "scripts", "junit", "files")
+TAKES_A_FILE = ("command", "script", "scripts", "junit", "files", "log")
 TAKES_A_FOLDER = ("kustomize", "folder")
 SEE_SETTINGS = "[Settings](SETTINGS.md), [What is reported](REPORTS.md)"
 
@@ -78,6 +78,9 @@ def completion(shell: str) -> str:
 
     parser = _whole()
     for action in _actions(parser):
+        if isinstance(action, argparse._SubParsersAction):
+            for name, (_, summary) in COMMANDS.items():
+                action.choices[name].description = summary  # one line, and not the first of many
         if action.dest in TAKES_A_FILE:
             action.complete = shtab.FILE
         elif action.dest in TAKES_A_FOLDER:
@@ -92,17 +95,12 @@ def _whole() -> argparse.ArgumentParser:
     whole.add_argument("--version", action="store_true", help="print the version and exit")
     commands = whole.add_subparsers(title="commands", metavar="COMMAND")
     for name, (usage, summary) in COMMANDS.items():
+        commands.add_parser(name, help=summary)
         own = PARSERS[name]() if name in PARSERS else _run()
-        commands.add_parser(
-            name,
-            help=summary,
-            parents=[own],
-            add_help=False,
-            usage=own.usage or usage,
-            description=own.description,
-            epilog=own.epilog,
-            formatter_class=own.formatter_class,
-        )
+        own.usage = own.usage or usage
+        # In the place of the one just made: with `parents` up to Python 3.13 an option that
+        # excludes another one is not in its group any more.
+        commands.choices[name] = own
     return whole
 
 

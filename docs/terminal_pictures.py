@@ -75,7 +75,7 @@ PICTURES = [
             "checks/disk_space.sh": _bundled("disk_space.sh"),
             "checks/orders.py": 'import sys\n\nsys.exit("row 17 is missing")\n',
             "checks/queue.sh": "echo '214 messages wait, at most 100 may' >&2\nexit 1\n",
-            "checks/replica.sh": "set -e\npsql -c 'select 1'\n",
+            "checks/replica.sh": "set -e\nreplica_lag --at-most 10s\n",
         },
     ),
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -82,7 +83,7 @@ print(pid, child.pid)
         assert is_alive(escaped) is not dies
     finally:
         if not dies:
-            subprocess.run(["kill", "-KILL", str(escaped)], check=True)
+            os.kill(escaped, signal.SIGKILL)
 
 
 def test_termination_reaches_what_left_the_group_and_continues_what_is_stopped() -> None:

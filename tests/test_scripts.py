@@ -33,6 +33,7 @@ from tests.support.servers import (
 
 pytestmark = pytest.mark.whole_run
 
+NEEDS_CURL = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 SCRIPTS = Path(__file__).parent.parent / "scripts"
 
 
@@ -93,6 +94,7 @@ def test_every_script_says_what_it_is_and_what_it_reads() -> None:
     ],
 )
 @pytest.mark.parametrize("shell", ["dash", "bash"])
+@NEEDS_CURL
 def test_http_check(
     web: str, shell: str, query: str, env: dict[str, str], errors: list[str]
 ) -> None:
@@ -104,6 +106,7 @@ def test_http_check(
 
 
 @pytest.mark.parametrize("host", ["[::1]", "bücher.localhost", "LOCALHOST"])
+@NEEDS_CURL
 def test_http_check_of_every_kind_of_host(host: str) -> None:
     """Names under localhost are loopback to curl, so an international one needs no DNS."""
     address = "::1" if host == "[::1]" else "127.0.0.1"
@@ -112,6 +115,7 @@ def test_http_check_of_every_kind_of_host(host: str) -> None:
     assert (result.returncode, result.stderr) == (0, "")
 
 
+@NEEDS_CURL
 def test_http_check_latency() -> None:
     def serve(connection: socket.socket) -> None:
         with connection:
@@ -126,6 +130,7 @@ def test_http_check_latency() -> None:
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:{port}/", "http://no-such-host.invalid/"])
+@NEEDS_CURL
 def test_http_check_without_an_answer(url: str) -> None:
     url = url.format(port=closed_port())
     result = run("http_check.sh", URL=url)
@@ -134,6 +139,7 @@ def test_http_check_without_an_answer(url: str) -> None:
     assert result.stderr.startswith("curl: ")
 
 
+@NEEDS_CURL
 def test_http_check_under_khshim(web: str, shim: Shim) -> None:
     url = f"{web}/?status=500"
     result = shim.run(str(SCRIPTS / "http_check.sh"), env={"URL": url})

@@ -17,7 +17,7 @@ from shim import signals
 from shim.signals import FORWARDED
 from shim.supervise.loop import LAST_WORDS
 from tests.support.khshim import Run, Shim
-from tests.support.processes import LISTENER, is_alive, lines, pid_1, wait_until_gone
+from tests.support.processes import LISTENER, command_lines, is_alive, lines, pid_1, wait_until_gone
 
 Write = Callable[..., str]
 MakeShim = Callable[..., Shim]
@@ -453,7 +453,7 @@ def test_as_pid_1_nothing_that_escaped_is_left(shim: Shim, script: Write) -> Non
     )
     assert run.errors == ["failed"]
     assert run.event("script_exited")["duration_s"] < 10
-    assert b"escaped-marker" not in subprocess.run(["ps", "-ef"], capture_output=True).stdout
+    assert not [line for line in command_lines() if b"escaped-marker" in line]
 
 
 def test_as_pid_1_sigterm_is_not_lost(shim: Shim, python_script: Write) -> None:

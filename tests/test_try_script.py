@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from tests.support.khshim import KHSHIM, base_environ
 
 pytestmark = pytest.mark.whole_run
 
+NEEDS_CURL = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 Write = Callable[..., str]
 
 
@@ -84,6 +86,7 @@ def test_v2_overwrites_a_late_report(script: Write) -> None:
     assert 'in the end it shows "timed out waiting for checker pod to report in"' in result.stdout
 
 
+@NEEDS_CURL
 def test_v2_turns_ok_with_errors_into_a_failure(script: Write) -> None:
     # A check that reports by itself, and khshim does not come to it.
     body = '{"OK": true, "Errors": ["but"]}'
@@ -126,6 +129,7 @@ def test_the_settings_of_the_environment_count(script: Write) -> None:
     assert result.returncode == 0
 
 
+@NEEDS_CURL
 def test_a_report_that_never_comes_is_explained(script: Write) -> None:
     # A check that reports by itself: the shim's own report is then the second one.
     path = script(

@@ -6,6 +6,10 @@ import io
 import os
 import sys
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TextIO
+
 NOT_WRITTEN = 1
 """Exit status where the output could not be written."""
 
@@ -25,8 +29,7 @@ def put(text: str, status: int) -> int:
         out.write(text)
         out.flush()
     except OSError as error:
-        # Python flushes once more at its end, and would complain once more.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
+        _discard(out)
         if not isinstance(error, BrokenPipeError):
             complain(f"khshim: the output could not be written: {error.strerror}\n")
             status = NOT_WRITTEN
@@ -38,5 +41,16 @@ def complain(text: str) -> None:
     try:
         sys.stderr.write(text)
         sys.stderr.flush()
-    except (AttributeError, OSError):  # it is None where descriptor 2 was closed
+    except AttributeError:  # it is None where descriptor 2 was closed
         pass
+    except OSError:
+        _discard(sys.stderr)
+
+
+def _discard(stream: TextIO) -> None:
+    """Lose what is left in a stream that cannot be written.
+
+    Python flushes once more at its end, and would complain once more, or from 3.14 on
+    make the exit status 120.
+    """
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

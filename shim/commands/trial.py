@@ -15,9 +15,9 @@ from types import FrameType
 import shim
 from shim import signals
 from shim.budget import Budget
+from shim.commands.declared import Plan
 from shim.commands.fake_kuberhealthy import Receiver
 from shim.commands.own_lines import Line, Separator
-from shim.kuberhealthy import Server
 from shim.settings import Settings
 
 # Seconds for what is still in the pipe; a process that was left behind may hold it for ever.
@@ -51,8 +51,10 @@ class Runs:
         for signum, handler in self._previous.items():
             signal.signal(signum, handler)
 
-    def start(self, argv: Sequence[str], environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
-        """Start a run, whose stdout and stderr are pipes."""
+    def start(
+        self, argv: Sequence[str], environ: Mapping[str, str], folder: str | None
+    ) -> subprocess.Popen[bytes]:
+        """Start a run in `folder`, whose stdout and stderr are pipes."""
         with self._lock:
             # Blocked until there is somebody to hand them on to, and the run itself listens.
             blocked = signal.pthread_sigmask(signal.SIG_BLOCK, signals.FORWARDED)
@@ -61,6 +63,7 @@ class Runs:
             child = subprocess.Popen(
                 argv,
                 env=environ,
+                cwd=folder,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 start_new_session=True,
@@ -92,9 +95,9 @@ class Trial:
     are wrong. `said` holds khshim's own lines by their events. `status` is khshim's.
     """
 
-    def __init__(self, command: Sequence[str], server: Server, timeout: float) -> None:
-        self.command = command
-        self.receiver = Receiver(server, timeout)
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.receiver = Receiver(plan.server, plan.timeout)
         self.started_at = 0.0
         self.budget: Budget | None = None
         self.said: dict[str, Line] = {}
@@ -118,13 +121,13 @@ class Trial:
         on_silence: Callable[[float], None] = lambda elapsed: None,
     ) -> None:
         """Run the script to its end."""
-        environ = {**os.environ, **self.receiver.environment()}
+        environ = {**os.environ, **self.plan.env, **self.receiver.environment()}
         with self.receiver:
             self.started_at = time.time()
-            settings = Settings(environ, self.command)
+            settings = Settings(environ, self.plan.command)
             if not settings.problems:
                 self.budget = settings.budget(unix_now=self.started_at, started_at=0.0)
-            child = runs.start(_argv(self.command), environ)
+            child = runs.start(_argv(self.plan.command), environ, self.plan.folder)
             self._pump(child, on_output, on_silence)
             self.status = runs.ended(child)
 

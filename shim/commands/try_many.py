@@ -13,8 +13,10 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import NamedTuple
 
 from shim import durations
+from shim.commands.declared import plan
 from shim.commands.output import NOT_WRITTEN, complain, put
 from shim.commands.own_lines import Line
+from shim.commands.sources import ManifestError
 from shim.commands.terminal import Screen, Style
 from shim.commands.trial import Runs, Trial
 from shim.commands.verdict import unreported_words, warnings
@@ -45,8 +47,8 @@ class Tried(NamedTuple):
 
 def try_many(
     commands: Sequence[Sequence[str]],
-    server: Server,
-    timeout: float,
+    server: Server | None,
+    timeout: float | None,
     junit: str | None,
     *,
     as_json: bool,
@@ -64,7 +66,9 @@ def try_many(
     return put(_json(tried) if as_json else _table(tried), status)
 
 
-def _try_all(commands: Sequence[Sequence[str]], server: Server, timeout: float) -> list[Tried]:
+def _try_all(
+    commands: Sequence[Sequence[str]], server: Server | None, timeout: float | None
+) -> list[Tried]:
     screen, began = Screen(os.environ), time.monotonic()
     with Runs() as runs, ThreadPoolExecutor(at_once()) as pool:
         futures = [pool.submit(_try_one, runs, command, server, timeout) for command in commands]
@@ -90,11 +94,16 @@ def _progress(futures: Sequence[Future[Tried]], elapsed: float) -> str:
     )
 
 
-def _try_one(runs: Runs, command: Sequence[str], server: Server, timeout: float) -> Tried:
+def _try_one(
+    runs: Runs, command: Sequence[str], server: Server | None, timeout: float | None
+) -> Tried:
     script = command[0] if command else os.environ.get("SHIM_SCRIPT", "")
     if runs.stopped_by is not None:
         return Tried(script, False, ["khshim try was stopped before it"], 0.0, "", "")
-    trial, output = Trial(command, server, timeout), bytearray()
+    try:
+        trial, output = Trial(plan(command, server, timeout, os.environ)), bytearray()
+    except ManifestError as error:
+        return Tried(script, False, [str(error)], 0.0, "", "")
 
     def keep_the_end(fd: int, data: bytes, line: Line | None) -> None:
         if line is None:

@@ -8,10 +8,12 @@ import os
 import shlex
 from collections.abc import Sequence
 
-from shim import durations
+from shim import durations, exit_status
 from shim.commands import own_lines
 from shim.commands.arguments import Parser
+from shim.commands.declared import plan
 from shim.commands.output import complain, put
+from shim.commands.sources import ManifestError
 from shim.commands.terminal import Screen, Style
 from shim.commands.trial import Runs, Trial
 from shim.commands.verdict import silence, verdict
@@ -23,7 +25,8 @@ KEPT_OUTPUT = 64 * 1024
 
 DESCRIPTION = """\
 Run a script as in the cluster, against a stand-in for Kuberhealthy, and show
-what Kuberhealthy would get. Settings come from the environment, as for run."""
+what Kuberhealthy would get. Settings come from the environment, as for run, and
+from the script's own lines "# khshim: …", as for manifest."""
 EPILOG = """\
 Options come before the script: what follows it is the script's own. Of a folder
 all scripts are tried, side by side: each file that begins with #!, is named .sh
@@ -52,15 +55,13 @@ def parser() -> Parser:
     parser.add_argument(
         "--server",
         choices=[server.value for server in Server],
-        default=Server.V3.value,
-        help="the release line to stand in for (default: %(default)s)",
+        help="the release line to stand in for (default: the script's own, or v3)",
     )
     parser.add_argument(
         "--timeout",
         metavar="DURATION",
         type=_timeout,
-        default=30.0,
-        help="the time from the pod's creation to the deadline (default: 30s)",
+        help="the time from the pod's creation to the deadline (default: the script's own, or 30s)",
     )
     parser.add_argument("--all", action="store_true", help="each word is a script: try them all")
     parser.add_argument(
@@ -86,7 +87,7 @@ def main(words: Sequence[str]) -> int:
     command = options.command[1:] if options.command[:1] == ["--"] else options.command
     if not command and (options.all or not os.environ.get("SHIM_SCRIPT")):
         own.error("no SCRIPT is named")
-    server = Server(options.server)
+    server = Server(options.server) if options.server else None
     is_folder = bool(command) and os.path.isdir(command[0])
     if options.all or is_folder or options.junit:
         from shim.commands.try_many import try_many
@@ -105,7 +106,14 @@ def main(words: Sequence[str]) -> int:
             commands = [[script] for script in command] if options.all else [command]
         return try_many(commands, server, options.timeout, options.junit, as_json=options.json)
     _warn_of_misplaced(own, words, command)
-    trial = Trial(command, server, options.timeout)
+    try:
+        planned = plan(command, server, options.timeout, os.environ)
+    except ManifestError as error:
+        complain(f"khshim try: {error}\n")
+        return exit_status.WRONG_USAGE
+    for sentence in planned.missing:
+        complain(f"khshim try: note that {sentence}\n")
+    trial = Trial(planned)
     return _try_quietly(trial) if options.json else _try(trial, verbose=options.verbose)
 
 

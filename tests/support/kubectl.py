@@ -66,7 +66,7 @@ def built(folder: Path) -> str:
     for generator in kustomization["configMapGenerator"]:
         for file in generator["files"]:
             assert (folder / file.rpartition("=")[2]).is_file()
-    return "---\n".join((folder / name).read_text() for name in kustomization["resources"])
+    return "".join((folder / name).read_text() for name in kustomization["resources"])
 
 
 def amend(name: str, patch: list[dict[str, Any]]) -> int:

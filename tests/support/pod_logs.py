@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 from tests.support.khshim import NO_CHANGES, Shim
 
@@ -48,9 +49,7 @@ def send(signum: signal.Signals) -> Act:
 
 def kill_all_of(process: subprocess.Popen[bytes]) -> None:
     """Kill khshim as the kernel does a container: the script, in a group of its own, as well."""
-    children = subprocess.run(
-        ["ps", "-o", "pid=", "--ppid", str(process.pid)], capture_output=True, text=True, check=True
-    )
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
     process.kill()
-    for pid in children.stdout.split():
+    for pid in children.split():
         os.killpg(int(pid), signal.SIGKILL)

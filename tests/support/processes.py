@@ -6,7 +6,8 @@ import os
 import select
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,13 @@ def lines(process: subprocess.Popen[bytes]) -> Callable[[], str]:
         return stdout.readline().decode().strip()
 
     return next_line
+
+
+def command_lines() -> Iterator[bytes]:
+    """Yield the command line of every process, its words ended by NUL (proc(5))."""
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+            yield path.read_bytes()
 
 
 def pid_1() -> list[str]:

@@ -94,7 +94,11 @@ def monitoring(rules: str, folder: Path, interval: float = 1) -> Iterator[Monito
     config.write_text(
         CONFIG.format(port=port, rules=folder / "rules.yaml", interval=f"{interval:g}")
     )
-    gateway = ["prometheus-pushgateway", f"--web.listen-address=127.0.0.1:{port}"]
+    gateway = [
+        "prometheus-pushgateway",
+        f"--web.listen-address=127.0.0.1:{port}",
+        "--persistence.file=",  # Debian's keeps what was pushed from one test to the next
+    ]
     prometheus = [
         "prometheus",
         f"--config.file={config}",

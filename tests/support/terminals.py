@@ -32,6 +32,10 @@ class Terminal:
         while words not in self.text:
             assert self._read(), f"it ended before {words!r}: {self.text}"
 
+    def type(self, keys: str) -> None:
+        """Press keys, as somebody does who sits there."""
+        os.write(self._master, keys.encode())
+
     def end(self) -> Ended:
         """Read to the end, and wait for the process."""
         while self._read():
