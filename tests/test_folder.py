@@ -567,6 +567,21 @@ def test_metrics(shim: Shim, folder: Folder) -> None:
     assert body.count("# TYPE rows ") == 1
 
 
+def test_metrics_of_one_name_and_other_types(shim: Shim, folder: Folder) -> None:
+    text = "#!/bin/sh\nprintf '# TYPE rows %s\\nrows %s\\n' {} > $SHIM_METRICS_FILE\n"
+    path = folder({"a.sh": text.format("gauge 1"), "b.sh": text.format("counter 2")})
+    with Gateway() as gateway:
+        result = run(shim, path, SHIM_PUSHGATEWAY_URL=gateway.url)
+    [(_, _, body)] = gateway.pushed
+    assert metrics_of(body)['rows{script="a.sh"}'] == 1
+    assert "rows_total" not in body
+    assert result.ok
+    [warning] = events_of(result, "metrics_failed")
+    assert (
+        "of b.sh is left out: another script's rows is a gauge, not a counter" in warning["message"]
+    )
+
+
 def descendants(pid: int) -> list[int]:
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     return [int(child) for child in children]

@@ -30,7 +30,8 @@ def gather(
     """Return the checks of the scripts that `words` name, and the files of folders that are none.
 
     `options` are those for all scripts, and `header_parser`, a HeaderParser, reads a script's
-    own. With `name` they are to become one check of that name. Raises ManifestError with a line for each script that cannot be a check.
+    own. With `name` they are to become one check of that name. Raises ManifestError with a
+    line for each script that cannot be a check.
     """
     found = sources.find(words)
     paths = found.scripts

@@ -6,8 +6,6 @@
 The runner starts the scripts, and has ended before it would get a SIGTERM itself.
 """
 
-from __future__ import annotations
-
 import mmap
 import struct
 
