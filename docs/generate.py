@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import shim
-from docs import command_line, time_line
+from docs import bundled, command_line, time_line
 from shim.commands.reference import (
     events_table,
     exit_statuses_table,
@@ -25,6 +25,8 @@ BLOCKS: list[tuple[str, str, Callable[[], str]]] = [
     ("docs/LOG.md", "events", events_table),
     ("docs/METRICS.md", "metrics", metrics_table),
     ("docs/COMMANDS.md", "commands", command_line.tables),
+    ("README.md", "bundled checks", bundled.overview),
+    ("docs/CHECKS.md", "checks", bundled.details),
 ]
 # Files that are made as a whole. What makes those in share/ needs the extra `docs`.
 MADE: dict[str, Callable[[], str]] = {

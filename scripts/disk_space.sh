@@ -5,6 +5,8 @@
 #   MIN_FREE_PERCENT  how much of it must be free, 0 to 100 percent     (default: 5)
 #
 # Needs df. Ends with 1 where there is too little room or it cannot be seen, with 2 for a wrong value.
+#
+# Example: khshim manifest disk_space.sh --interval 10m --timeout 1m --env MIN_FREE_PERCENT=10
 set -u
 export LC_ALL=C # where [0-9] matches ten characters
 

@@ -1,7 +1,7 @@
 #!/bin/sh
 # http_check.sh - does a URL answer as it should, and soon enough?
 #
-#   URL             what to get, such as http://web.shop.svc/healthz (required; also as argument)
+#   URL             what to get, such as http://web.shop.svc/healthz (required, or an argument)
 #   EXPECT_STATUS   the status it must answer with          (default: 200)
 #   EXPECT_TEXT     a text its body must contain            (default: none)
 #   MAX_LATENCY_MS  how many milliseconds it may take       (default: no limit)
@@ -9,6 +9,9 @@
 #
 # Needs curl and tr; writes no files. Redirects are not followed: expect their status instead.
 # Ends with 1 where the answer is not as it should be or there is none, with 2 for a wrong value.
+#
+# Example: khshim manifest http_check.sh --interval 1m --timeout 30s --env URL=http://web.shop.svc/healthz
+# Replaces: http-check, http-content-check
 set -u
 export LC_ALL=C # where [0-9] matches ten characters, and a body may be of any bytes
 

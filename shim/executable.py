@@ -6,7 +6,7 @@ import stat
 import sys
 from enum import Enum
 
-from shim.runtime import python_for_scripts
+from shim.runtime import PYTHON, own_python, python_for_scripts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ FOLDERS = ("/checks", INSTALLED if os.path.isdir(INSTALLED) else IN_A_CHECKOUT)
 # The kernel reads no more of a file to find its interpreter (BINPRM_BUF_SIZE).
 FIRST_LINE_LIMIT = 256
 NAMES_SHOWN = 10
+OWN_PYTHON = f"#!{PYTHON}".encode()
 UTF_8_MARK = b"\xef\xbb\xbf"
 UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
@@ -85,7 +86,7 @@ def command(path: str, args: "Sequence[str]", interpreter: "Sequence[str]") -> "
     """Return the command that runs the script; raises StartError where there is none."""
     if interpreter:
         return [*interpreter, path, *args]
-    if os.access(path, os.X_OK):
+    if os.access(path, os.X_OK) and not _is_for_own_python(path):
         return [path, *args]
     return interpreted(path, args)
 
@@ -99,6 +100,8 @@ def interpreted(path: str, args: "Sequence[str]") -> "list[str]":
     head = _head(path)
     first = _first_line(head)
     if first.startswith(b"#!"):
+        if first.rstrip() == OWN_PYTHON:
+            return [own_python(), path, *args]
         words = first[2:].strip(b" \t").split(None, 1)
         if words:
             return [os.fsdecode(word.rstrip(b" \t")) for word in words] + [path, *args]
@@ -112,6 +115,11 @@ def interpreted(path: str, args: "Sequence[str]") -> "list[str]":
     if path.endswith(".py"):
         return [python_for_scripts(), path, *args]
     return ["/bin/sh", path, *args]
+
+
+def _is_for_own_python(path: str) -> bool:
+    """Tell whether a script names the interpreter in khshim's own runtime, which is not everywhere."""
+    return path.endswith(".py") and _first_line(_head(path)).rstrip() == OWN_PYTHON
 
 
 def interpreter_of(path: str) -> "str | None":

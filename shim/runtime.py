@@ -7,6 +7,7 @@ import os
 import sys
 
 HOME = "/opt/khshim"
+PYTHON = f"{HOME}/bin/python3"
 # What the image says to its own loader, C library and OpenSSL must not reach khshim's:
 # the launcher (runtime/launcher.c) puts this before such variables' names.
 KEPT = "KHSHIM_KEPT_"
@@ -26,6 +27,15 @@ def is_own() -> bool:
 def original_environ(environ: "Mapping[str, str]") -> "dict[str, str]":
     """Return the environment as image and pod have it, without the launcher's changes."""
     return {name.removeprefix(KEPT): value for name, value in environ.items()}
+
+
+def own_python() -> str:
+    """Return the interpreter that has khshim's modules, for a script whose `#!` line is PYTHON.
+
+    The bundled checks in Python are such: a line that the kernel understands in every image
+    that khshim was put into, and that means the installed khshim elsewhere.
+    """
+    return PYTHON if is_own() else sys.executable
 
 
 def python_for_scripts() -> str:

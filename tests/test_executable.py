@@ -41,6 +41,16 @@ def test_an_executable_is_executed(script: Write) -> None:
     assert command(path, ["a"], []) == [path, "a"]
 
 
+@pytest.mark.parametrize("mode", [0o644, 0o755])
+def test_a_script_for_khshims_own_python(script: Write, mode: int) -> None:
+    """Outside its own runtime that is the interpreter that khshim runs in, and has its modules."""
+    path = script("#!/opt/khshim/bin/python3\nimport shim\n", "check.py", mode=mode)
+    assert command(path, ["a"], []) == [sys.executable, path, "a"]
+    assert command(path, ["a"], ["python3"]) == ["python3", path, "a"]
+    other = script("#!/opt/khshim/bin/python3 -I\n", "other.py", mode=0o644)
+    assert command(other, [], []) == ["/opt/khshim/bin/python3", "-I", other]
+
+
 def test_a_given_interpreter_wins(script: Write) -> None:
     path = script("#!/bin/sh\n")
     assert command(path, ["a"], ["bash", "-eu"]) == ["bash", "-eu", path, "a"]
@@ -202,7 +212,8 @@ def test_a_bare_name_that_is_nowhere_names_every_place(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(
-        StartError, match=rf"looked in {tmp_path} is empty; /checks .*/scripts holds disk_space.sh"
+        StartError,
+        match=rf"looked in {tmp_path} is empty; /checks .*/scripts holds certificate_expiry.py, ",
     ):
         find("nope.sh")
 

@@ -114,6 +114,15 @@ def test_exit_statuses(shim: Shim, script: Write, text: str, errors: list[str]) 
     assert run.event("script_exited")["message"] == f"The script failed: {run.errors[0]}"
 
 
+def test_a_plugin_that_crashes_has_not_warned(shim: Shim, python_script: Write) -> None:
+    """An exception ends Python with a warning's status, but a plugin that warns says so."""
+    run = shim.run(python_script("raise OSError('no such luck')\n"), env={"SHIM_PRESET": "nagios"})
+    assert run.errors == [
+        "The script exited with status 1 and wrote nothing to stdout; the last line on stderr:"
+        " OSError: no such luck"
+    ]
+
+
 def test_a_status_beyond_nagios_may_pass(shim: Shim, script: Write) -> None:
     env = {"SHIM_PRESET": "nagios", "SHIM_OK_EXIT_CODES": "0,4"}
     assert shim.run(script("#!/bin/sh\nexit 4\n"), env=env).ok

@@ -11,16 +11,20 @@ import struct
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+import trustme
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from shim.checks.certificates import validities
+from tests.support.bundled import SCRIPTS, run
+from tests.support.dns_server import dns_server, udp_server
 from tests.support.khshim import Shim, base_environ
 from tests.support.servers import (
     closed_port,
@@ -34,36 +38,12 @@ from tests.support.servers import (
 pytestmark = pytest.mark.whole_run
 
 NEEDS_CURL = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
-SCRIPTS = Path(__file__).parent.parent / "scripts"
-
-
-def run(
-    name: str, *args: str, prefix: Sequence[str] = (), **env: str
-) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*prefix, SCRIPTS / name, *args],
-        env={**base_environ(), **env},
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd="/",
-    )
 
 
 @pytest.fixture(scope="module")
 def web() -> Iterator[str]:
     with web_server() as url:
         yield url
-
-
-def test_every_script_says_what_it_is_and_what_it_reads() -> None:
-    scripts = sorted(SCRIPTS.iterdir())
-    assert len(scripts) >= 2
-    for script in scripts:
-        top = script.read_text()[:1500]
-        assert script.name in top.splitlines()[1]
-        assert "(default:" in top or "(required" in top
-        assert script.stat().st_mode & 0o111
 
 
 @pytest.mark.parametrize(
@@ -289,7 +269,7 @@ def test_a_port_that_is_connected_to_itself() -> None:
     if shutil.which("unshare") is None or subprocess.run([*unshare, "true"]).returncode:
         pytest.skip("needs to be allowed to unshare")
     with subprocess.Popen(
-        [*unshare, sys.executable, "-c", setup, str(SCRIPTS / "wait_for_port.py")],
+        [*unshare, sys.executable, "-c", setup, sys.executable, str(SCRIPTS / "wait_for_port.py")],
         env={**base_environ(), "HOST": "127.0.0.1", "PORT": "40000"},
         cwd=SCRIPTS.parent,
         stdout=subprocess.PIPE,
@@ -301,3 +281,146 @@ def test_a_port_that_is_connected_to_itself() -> None:
         process.kill()
         assert line == "127.0.0.1:40000 does not answer: Connected to itself\n"
         assert process.communicate()[0] == ""
+
+
+@pytest.mark.parametrize(
+    ("expected", "target", "status", "problem"),
+    [
+        ("reachable", "tcp://127.0.0.1:{tcp}", 0, ""),
+        ("reachable", "tcp://[::1]:{tcp6} udp://127.0.0.1:{udp} udp://[::1]:{udp6}", 0, ""),
+        (
+            "reachable",
+            "udp://127.0.0.1:{mute}",
+            1,
+            "udp://127.0.0.1:{mute} is not reachable: no answer",
+        ),
+        ("unreachable", "tcp://127.0.0.1:{closed} udp://127.0.0.1:{mute}", 0, ""),
+        ("unreachable", "udp://127.0.0.1:{closed}", 0, ""),
+        (
+            "unreachable",
+            "tcp://[::1]:{tcp6}",
+            1,
+            "tcp://[::1]:{tcp6} is reachable, and should not be",
+        ),
+        (
+            "unreachable",
+            "udp://127.0.0.1:{udp}",
+            1,
+            "udp://127.0.0.1:{udp} is reachable, and should",
+        ),
+        # A limit of this machine tells nothing of the other one: a broadcast is not allowed.
+        ("unreachable", "udp://255.255.255.255:5", 1, "could not be tried: Permission denied"),
+        (
+            "reachable",
+            "tcp://localhost:{tcp}",
+            1,
+            "tcp://localhost:{tcp} at ::1 is not reachable: ",
+        ),
+    ],
+)
+def test_network_check(expected: str, target: str, status: int, problem: str) -> None:
+    with (
+        raw_server(b"") as tcp,
+        raw_server(b"", host="::1") as tcp6,
+        udp_server(b"pong") as udp,
+        udp_server(b"pong", "::1") as udp6,
+        udp_server(None) as mute,
+    ):
+        ports = {"tcp": tcp, "tcp6": tcp6, "udp": udp, "udp6": udp6, "mute": mute}
+        ports["closed"] = closed_port()
+        if "localhost" in target and "::1" not in {
+            address[0] for *_, address in socket.getaddrinfo("localhost", None)
+        }:
+            pytest.skip("localhost has one address here")
+        env = {"TARGETS": target.format(**ports), "EXPECT": expected, "TIMEOUT": "0.5"}
+        result = run("network_check.py", **env)
+    assert (result.returncode, problem.format(**ports) in result.stderr) == (status, True), result
+    assert bool(result.stderr) is bool(problem) and bool(result.stdout) is not bool(problem)
+
+
+def test_network_check_sends_what_it_is_told() -> None:
+    received = []
+
+    def answer(question: bytes, is_tcp: bool) -> bytes:
+        received.append(question)
+        return b"pong"
+
+    with dns_server(answer) as port:
+        result = run("network_check.py", TARGETS=f"udp://127.0.0.1:{port}", SEND_HEX="1b00 FF")
+    assert (result.returncode, received) == (0, [b"\x1b\x00\xff"])
+
+
+def pem(expires_in: float, starts: float = -60) -> str:
+    now = datetime.now(timezone.utc)
+    one = trustme.CA().issue_cert(
+        "localhost",
+        not_before=now + timedelta(days=starts),
+        not_after=now + timedelta(days=expires_in),
+    )
+    return one.cert_chain_pems[0].bytes().decode()
+
+
+@pytest.mark.parametrize(
+    ("texts", "env", "problems"),
+    [
+        ([pem(30)], {}, []),
+        ([pem(30) + pem(20), "words\r\n" + pem(15).replace("\n", "\r\n")], {}, []),
+        # Behind 2050 a date is written in another way.
+        ([pem(36_500, -20_000)], {"DAYS": "36000"}, []),
+        ([pem(10)], {"DAYS": "9"}, []),
+        ([pem(30) + pem(10)], {}, ["Certificate 2 in {0} expires at 20"]),
+        (
+            [pem(-1), pem(30, 1)],
+            {},
+            ["The certificate in {0} expired at 20", "{1} is not valid before"],
+        ),
+        ([pem(10)], {"DAYS": "11"}, ["UTC, in less than 11 days"]),
+        ([pem(30)[:-40]], {}, ["{0} holds no certificate in PEM form, or one that breaks off"]),
+        (
+            [pem(30) + pem(30)[:200]],
+            {},
+            ["{0} holds no certificate in PEM form, or one that breaks off"],
+        ),
+        (
+            [pem(30).replace("M", "N", 1)],
+            {},
+            ["{0} holds a certificate, number 1, that cannot be read"],
+        ),
+        ([pem(30), ""], {}, ["{1} holds no certificate"]),
+    ],
+)
+def test_certificate_expiry(
+    tmp_path: Path, texts: list[str], env: dict[str, str], problems: list[str]
+) -> None:
+    paths = [tmp_path / f"{number}.pem" for number in range(len(texts))]
+    for path, text in zip(paths, texts):
+        path.write_bytes(text.encode())
+    result = run("certificate_expiry.py", CERTIFICATE_FILES=" ".join(map(str, paths)), **env)
+    lines = result.stderr.splitlines()
+    assert len(lines) == len(problems), result
+    assert all(words.format(*paths) in line for line, words in zip(lines, problems)), lines
+    assert (result.returncode, bool(result.stdout)) == (1 if problems else 0, not problems)
+
+
+@pytest.mark.parametrize(("days", "status"), [(30, 0), (3, 1)])
+def test_certificate_expiry_of_a_secret_in_a_variable(days: float, status: int) -> None:
+    result = run("certificate_expiry.py", CERTIFICATE=pem(days))
+    assert (result.returncode, "the variable expires at 20" in result.stderr) == (
+        status,
+        status == 1,
+    )
+
+
+@pytest.mark.filterwarnings("ignore:Parsed a serial number:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:Parsed a serial number:UserWarning")
+def test_all_authorities_here_are_read_as_others_read_them() -> None:
+    """Of every kind and age, by another library."""
+    text = Path(
+        ssl.get_default_verify_paths().cafile or "/etc/ssl/certs/ca-certificates.crt"
+    ).read_text()
+    others = x509.load_pem_x509_certificates(text.encode())
+    ours = validities(text)
+    assert len(ours) == len(others) > 50
+    for our, other in zip(ours, others):
+        dates = other.not_valid_before_utc, other.not_valid_after_utc
+        assert our == tuple(date.timestamp() for date in dates)

@@ -87,7 +87,14 @@ def judge(
     """
     by_itself = outcome.ending is Ending.EXITED
     code = outcome.exit_status or 0
-    warns = by_itself and code in warn_exit_codes
+    of_plugin = is_plugin and stream != "stderr"
+    # A plugin that warns says of what. Nothing but the status is what a crash leaves, as 1 is
+    # that of an exception in Python.
+    warns = (
+        by_itself
+        and code in warn_exit_codes
+        and not (of_plugin and excerpt(output, editor, of_plugin=True).is_blank)
+    )
     lacks_library = code == 127 and _lacks_library(output, other_output)
     status = wording.exit_status(code, lacks_library=lacks_library)
     sentences = []
@@ -95,7 +102,7 @@ def judge(
         sentences.append(wording.ending(outcome))
     elif warns:
         pass
-    elif code in ok_exit_codes:
+    elif code in ok_exit_codes - warn_exit_codes:
         return PASSED
     elif outcome.stopped_by is StoppedBy.SIGNAL:
         sentences.append(wording.exited_when_told(outcome))
@@ -103,7 +110,7 @@ def judge(
         sentences.append(wording.UNKNOWN)
     elif is_plugin and code not in wording.NAGIOS_STATUSES:
         sentences.append(wording.no_plugin_status(status))
-    shown = excerpt(output, editor, of_plugin=is_plugin and stream != "stderr")
+    shown = excerpt(output, editor, of_plugin=of_plugin)
     silent = []
     if shown.is_blank:
         subject = "It" if sentences else f"The script exited with {status} and"

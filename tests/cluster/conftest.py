@@ -31,6 +31,10 @@ IMAGES = {
 }
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--record", action="store_true", help="write tests/recorded/kubernetes.json")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     if "KHSHIM_CLUSTER" not in os.environ:
         raise pytest.UsageError("these tests need namespaces of their own: make test-cluster")
