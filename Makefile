@@ -43,8 +43,8 @@ try: $(VENV)/.khshim ## Run three example scripts as Kuberhealthy would
 	@echo "== 1. A script that passes: enough disk space? =="
 	@$(BIN)/khshim try scripts/disk_space.sh
 	@echo
-	@echo "== 2. A script that fails: does a web server answer? (none runs on port 9) =="
-	@! URL=http://127.0.0.1:9/ $(BIN)/khshim try scripts/http_check.sh
+	@echo "== 2. A script that fails: how long is a certificate valid? (no server runs on port 9) =="
+	@! HOST=127.0.0.1 PORT=9 $(BIN)/khshim try scripts/tls_expiry.py
 	@echo
 	@echo "== 3. A script that hangs: waiting for a port; it is stopped before its deadline =="
 	@! PORT=9 $(BIN)/khshim try --timeout 8s scripts/wait_for_port.py
@@ -114,6 +114,8 @@ BUILD_IMAGE = $(DOCKER) build --build-arg VERSION=$(VERSION) \
     --build-arg SOURCE="$$(git config --get remote.origin.url)"
 
 image: ## Build the image, and the one to be put into others
+	@command -v $(DOCKER) >/dev/null || { echo "The image is built by docker, and there is no $(DOCKER) here:" \
+	    "install it, or name another one that builds: make image DOCKER=podman" >&2; exit 1; }
 	$(BUILD_IMAGE) --tag khshim:$(VERSION) .
 	$(BUILD_IMAGE) --tag khshim:$(VERSION)-runtime --target runtime .
 

@@ -66,7 +66,7 @@ TABLE = [
     Row(r"docker tag .*|mkdir -p checks|echo .* >checks/.*", Where.IMAGE, ""),
     Row(r"pipx install \.|uv tool install \.", Where.INSTALLS, ""),
     Row(r"python3 -m venv .*|pip install .*", Where.INSTALLS, ""),
-    Row(r".*khshim try \./my_script\.sh", Where.HERE, "(?s).*OK   reported"),
+    Row(r"khshim try \./my_script\.sh", Where.HERE, "(?s).*OK   reported"),
     Row(r"SHIM_SCRIPT=checks/ khshim try", Where.HERE, "(?s).*OK   reported"),
     Row(r"khshim try checks/", Where.HERE, "(?s)SCRIPT .*2 of 2 OK"),
     Row(
@@ -103,6 +103,7 @@ TABLE = [
     Row(r"kubectl logs POD \| .*'select.*exit_code != 0.*", Where.HERE, "$"),
     Row(r"kubectl logs POD \| .*", Where.HERE, "(?s).*script_started.*report_accepted"),
     Row(r"kubectl patch crd .*", Where.HERE, "customresourcedefinition.* patched"),
+    Row(r"source \.venv/bin/activate", Where.HERE, ""),
     Row(r"source share/completions/khshim", Where.HERE, ""),
 ]
 
