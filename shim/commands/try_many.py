@@ -22,7 +22,6 @@ from shim.commands.trial import Runs, Trial
 from shim.commands.verdict import unreported_words, warnings
 from shim.kuberhealthy import Server
 
-SUFFIXES = (".sh", ".py")
 # Scripts that run at the same time: most of them wait for something, but each start of
 # khshim takes a processor for a while, and the script's time has begun by then.
 FOR_EACH_CPU = 4
@@ -45,25 +44,6 @@ class Tried(NamedTuple):
     note: str
     output: str
     missing: Sequence[str] = ()
-
-
-def scripts_in(folder: str) -> list[str]:
-    """Return the scripts in a folder, in the order of their names: *.sh, *.py, and with "#!".
-
-    Not by their mode, which some file systems have not: a README would be a script there.
-    """
-    paths = [os.path.join(folder, name) for name in sorted(os.listdir(folder)) if name[0] != "."]
-    return [path for path in paths if os.path.isfile(path) and _is_script(path)]
-
-
-def _is_script(path: str) -> bool:
-    if path.endswith(SUFFIXES):
-        return True
-    try:
-        with open(path, "rb") as file:
-            return file.read(2) == b"#!"
-    except OSError:
-        return True  # trying it says what is wrong
 
 
 def try_many(
