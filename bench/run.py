@@ -495,6 +495,107 @@ class Bench:
         self.table("10. Size", "image|MB|MB as gzip", rows)
         self.say("\nWanted: at most 12 MB for the compressed runtime image.")
 
+    def folder(self) -> None:
+        """Many scripts in one pod beside a pod for each, and the time when some hang."""
+        scripts, at_once, seconds = 200, 4, 120.0
+        path = self.scripts_in_folder("folder", scripts, "sleep 0.1\n")
+        before = len(self.server.accepted)
+        one = self.measured([[self.khshim, path]], at_once, seconds)
+        many = self.measured(
+            [[self.khshim, f"{path}/{name}"] for name in sorted(os.listdir(path))], at_once, seconds
+        )
+        accepted = len(self.server.accepted) - before
+        rows = [
+            (
+                what,
+                f"{took:.1f}",
+                f"{cpu:.2f}",
+                f"{cpu / scripts * 1000:.1f}",
+                f"{memory / 2**20:.0f}",
+            )
+            for what, (took, cpu, memory) in {
+                f"one pod for {scripts} scripts": one,
+                f"{scripts} pods, {at_once} at a time": many,
+            }.items()
+        ]
+        self.table(
+            f"11. Many scripts in one pod: {scripts} that sleep for 0.1 s, {at_once} at a time",
+            "what runs|all, s|CPU, s|CPU a script, ms|memory at its peak (PSS), MiB",
+            rows,
+        )
+        self.say(
+            f"\nReports accepted: **{accepted} of {scripts + 1}**. One pod / {scripts} pods:"
+            f" **{one[1] / many[1]:.3f}** of the CPU."
+        )
+        path = self.scripts_in_folder("hanging", scripts, "sleep 0.1\n")
+        for number in range(0, scripts, 25):
+            self.script(f"hanging/{number:03}.sh", "echo waiting >&2\nexec sleep 1000")
+            self.script(f"hanging/{number + 1:03}.sh", "echo 'row 17' >&2\nexit 1")
+        for timeout in (30, 60):
+            self.say(f"\n{self.with_some_that_hang(path, scripts, timeout)}")
+
+    def scripts_in_folder(self, name: str, count: int, text: str) -> str:
+        (self.work / name).mkdir()
+        for number in range(count):
+            self.script(f"{name}/{number:03}.sh", text)
+        return str(self.work / name)
+
+    def measured(
+        self, commands: list[list[str]], at_once: int, timeout: float
+    ) -> tuple[float, float, float]:
+        """Run commands side by side; return wall and CPU seconds, and bytes of PSS at the peak."""
+        environ = {**self.server.environ(timeout), "SHIM_PARALLEL": str(at_once)}
+        used_before, started_at = os.times(), time.monotonic()
+        peak, is_over = 0, threading.Event()
+
+        def watch() -> None:
+            nonlocal peak
+            while not is_over.wait(0.2):
+                peak = max(peak, sum(map(proportional_memory, descendants(os.getpid()))))
+
+        def run(command: list[str]) -> None:
+            subprocess.run(
+                command,
+                env=environ,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                check=True,
+            )
+
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        with ThreadPoolExecutor(at_once) as pool:
+            list(pool.map(run, commands))
+        is_over.set()
+        watcher.join()
+        used = os.times()
+        cpu = (
+            used.children_user
+            + used.children_system
+            - used_before.children_user
+            - used_before.children_system
+        )
+        return time.monotonic() - started_at, cpu, peak
+
+    def with_some_that_hang(self, path: str, scripts: int, timeout: int) -> str:
+        environ = self.server.environ(timeout)
+        deadline = float(environ["KH_CHECK_RUN_DEADLINE"])
+        before = len(self.server.accepted)
+        result = subprocess.run([self.khshim, path], env=environ, capture_output=True, check=True)
+        margin = deadline - time.time() + time.monotonic() - self.server.accepted[before]
+        ended = re.findall(rb'"event": "script_(exited|timed_out)"', result.stderr)
+        stopped = [
+            float(seconds)
+            for seconds in re.findall(
+                rb'"event": "script_timed_out".*?"duration_s": ([0-9.]+)', result.stderr
+            )
+        ]
+        return (
+            f"A timeout of {timeout} s, and of the {scripts} scripts 8 hang and 8 fail: {len(ended)}"
+            f" ended, {len(stopped)} of them were stopped, after {min(stopped):.1f} to"
+            f" {max(stopped):.1f} s; **the report was accepted {margin:.2f} s before the deadline**."
+        )
+
     def instructions(self) -> None:
         valgrind = shutil.which("valgrind")
         if valgrind is None:
@@ -538,6 +639,22 @@ def sizes(image: str) -> tuple[int, int]:
         counted.append(int(output))
     subprocess.run([*PODMAN, "image", "unmount", image], capture_output=True, check=True)
     return counted[0], counted[1]
+
+
+def descendants(pid: int) -> list[int]:
+    """Return the processes below `pid`."""
+    try:
+        text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+        tasks = [path.name for path in Path(f"/proc/{pid}/task").iterdir()]
+        text += "".join(
+            Path(f"/proc/{pid}/task/{task}/children").read_text() + " "
+            for task in tasks
+            if task != str(pid)
+        )
+    except OSError:
+        return []
+    children = [int(child) for child in text.split()]
+    return [*children, *(below for child in children for below in descendants(child))]
 
 
 def proportional_memory(pid: int) -> int:
@@ -592,7 +709,7 @@ def main() -> int:
     )
     measurements = [
         bench.time_to_script, bench.whole_run, bench.throughput, bench.memory, bench.idle, bench.exactness,
-        bench.scale, bench.image, bench.instructions,
+        bench.scale, bench.image, bench.folder, bench.instructions,
     ]  # fmt: skip
     for measurement in measurements:
         if not options.only or measurement.__name__ in options.only.split(","):

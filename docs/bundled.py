@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from shim.commands.sources import HEADER
+from shim.folder.find import HEADER
 
 SCRIPTS = Path(__file__).parent.parent / "scripts"
 _VARIABLE = re.compile(r" {0,2}([A-Z][A-Z_]+)  +(\S.*)")

@@ -7,7 +7,8 @@ class Budget:
     `left` are the seconds until Kuberhealthy's deadline at the moment `started_at`, and
     `timeout` is SHIM_TIMEOUT, each None where there is none. `terminate_at` is the
     script's SIGTERM and `kill_at` its SIGKILL, whichever of the deadline and the timeout
-    asks for it first; `limited_by_timeout` tells which.
+    asks for it first; `limited_by_timeout` tells which. `limited_by_share` tells that
+    neither does, but other scripts of a folder (shim.folder.times).
 
     Where time is short `grace_period` and `reserve` shrink in proportion to SHARE of
     what is left. The reserve shrinks no further than to `least_reserve`, since a report
@@ -34,6 +35,7 @@ class Budget:
         self.terminate_at: float | None = None
         self.kill_at: float | None = None
         self.limited_by_timeout = False
+        self.limited_by_share = False
 
         if left is not None:
             self.deadline = started_at + left
@@ -47,6 +49,15 @@ class Budget:
                 self.limited_by_timeout = True
                 self.terminate_at = timeout_at
                 self.kill_at = timeout_at + self.grace_period  # before the deadline's, as well
+
+    @property
+    def terminate_at_latest(self) -> "float | None":
+        """The moment of a script's SIGTERM; of a folder's it may come earlier for another's sake."""
+        return self.terminate_at
+
+    def has_changed(self) -> bool:
+        """Tell whether the moments of SIGTERM and SIGKILL have been moved: a share's can be."""
+        return False
 
     def time_left(self, now: float) -> "float | None":
         """Return the seconds from `now` to the deadline, negative after it."""

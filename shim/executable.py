@@ -58,20 +58,28 @@ def find(name: str) -> str:
 
     Raises StartError where there is no such file or it can never be run.
     """
+    path, is_folder = find_any(name)
+    if is_folder:
+        raise StartError(
+            f"The script {path} is a folder, which{_holding(path)}: name a file in it."
+        )
+    return path
+
+
+def find_any(name: str) -> "tuple[str, bool]":
+    """Return the same for a script or a folder of scripts, and whether it is a folder."""
     path = _look_up(name)
     try:
         status = os.stat(path)
     except OSError as error:
         raise StartError(_no_such_file(name, path, error)) from error
     if stat.S_ISDIR(status.st_mode):
-        raise StartError(
-            f"The script {path} is a folder, which{_holding(path)}: name a file in it."
-        )
+        return path, True
     if not stat.S_ISREG(status.st_mode):
         raise StartError(f"The script {path} is not a regular file.")
     if status.st_size == 0:
         raise StartError(f"The script {path} is empty.")
-    return path
+    return path, False
 
 
 def command(path: str, args: "Sequence[str]", interpreter: "Sequence[str]") -> "list[str]":
@@ -228,19 +236,19 @@ def _head(path: str) -> bytes:
 
 
 def _no_such_file(name: str, path: str, error: OSError) -> str:
-    shown = _visible(path)
+    shown = visible(path)
     if error.errno not in (errno.ENOENT, errno.ENOTDIR):
         return f"The script {shown} cannot be reached: {error.strerror}."
     if "/" not in name:
         places = [f"{place}{_holding(place)}" for place in (_working_directory(), *FOLDERS)]
-        return f"There is no script {_visible(name)}: looked in {'; '.join(places)}."
+        return f"There is no script {visible(name)}: looked in {'; '.join(places)}."
     if os.path.lexists(path):
         return f"The script {shown} is a link to a file that does not exist."
     folder = os.path.dirname(path) or "/"
     return f"There is no script {shown}: the folder {folder}{_holding(folder)}."
 
 
-def _visible(name: str) -> str:
+def visible(name: str) -> str:
     """Return `name`, in quotes and escaped where a newline in it would not be seen."""
     return name if name.isprintable() else repr(name)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 import traceback
+from typing import TYPE_CHECKING
 
 from shim import exit_status
 from shim.crash import describe, kill_script, not_installed
@@ -25,6 +26,9 @@ from shim.report.mask import Masker
 from shim.signals import SignalInbox, name
 from shim.start import NotStarted, Started
 from shim.verdict import Verdict
+
+if TYPE_CHECKING:
+    from shim.observe.metrics import OwnMetrics
 
 # At least so many seconds are left for the report after a signal that came before it,
 AFTER_STOP = 5.0
@@ -68,7 +72,13 @@ class _SecondHalf:
             "script_start_time_seconds": run.started_at,
             "script_limit_seconds": run.script_limit(),
         }
-        self._tell = Observers(run.settings, self.outputs.log, run.metrics_file, at_start)
+        self._tell = Observers(
+            run.settings,
+            self.outputs.log,
+            run.metrics_file,
+            at_start,
+            self._folder_metrics if start.results is not None else None,
+        )
         self._mask = Masker(run.environ, run.settings.mask)
         self._editor = Editor(run.settings.server, self._mask)
 
@@ -115,12 +125,25 @@ class _SecondHalf:
         return failure([], self._editor, lines_of(problems)), exit_status.WRONG_SETTINGS
 
     def _find_verdict(self, start: Started) -> Report:
+        if start.results is not None:
+            from shim.folder.verdict import find_verdict  # most runs have one script
+
+            report, self._was_told_to_stop = find_verdict(
+                start, start.results, self._inbox, self.outputs, self._editor, self._tell
+            )
+            return report
         verdict = Verdict(start, self._inbox, self.outputs, self._editor, self._tell)
         try:
             return verdict.find()
         finally:
             self._child = verdict.child
             self._was_told_to_stop = verdict.was_told_to_stop
+
+    def _folder_metrics(self) -> OwnMetrics:
+        from shim.folder.metrics import FolderMetrics  # the extra khshim[metrics]
+
+        assert self._start.results is not None
+        return FolderMetrics(self._start.results)
 
     def _deliver(self, report: Report) -> Result | None:
         """Deliver the report; return how that ended, None where it cannot be sent at all."""

@@ -32,6 +32,7 @@ LOG_FORMATS = ("json", "text")
 SCRIPT_LOGS = ("raw", "json")
 PRESETS = ("none", "nagios")
 MOST_ATTEMPTS = 10
+MOST_AT_ONCE = 100
 URL = "an http:// or https:// URL"
 DURATION = "a duration such as 90s, 2m or 1m30s"
 BY_KUBERHEALTHY = "by Kuberhealthy"
@@ -156,7 +157,8 @@ class Settings:
         values.text,
         "the path of the script to run",
         "the script: a path, or a name in the working directory, in `/checks` or among the"
-        " bundled [scripts](../scripts)",
+        " bundled [scripts](../scripts); or a folder, whose scripts all run"
+        " ([Many scripts in one pod](FOLDER.md))",
         default="",
     )
     args = Setting(
@@ -179,7 +181,8 @@ class Settings:
         "SHIM_TIMEOUT",
         values.optional(values.positive_duration),
         "a duration of more than 0, such as 90s, 2m or 1m30s",
-        "a limit of its own, besides the check's deadline, for all attempts together",
+        "a limit of its own, besides the check's deadline, for all attempts together; in a folder"
+        " for each attempt of each script",
     )
     grace_period = Setting(
         "SHIM_GRACE_PERIOD",
@@ -254,6 +257,14 @@ class Settings:
         "how long to wait between two attempts",
         default=5.0,
         default_words="`5s`",
+    )
+    parallel = Setting(
+        "SHIM_PARALLEL",
+        values.whole_number(1, MOST_AT_ONCE),
+        f"a whole number from 1 to {MOST_AT_ONCE}",
+        "how many scripts of a folder run at a time ([Many scripts in one pod](FOLDER.md))",
+        default=4,
+        default_words="`4`",
     )
     pass_credentials = Setting(
         "SHIM_PASS_CREDENTIALS",

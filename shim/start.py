@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from shim.cgroup import MemoryCgroup
     from shim.delivery.wait_for_server import Wait
+    from shim.folder.launch import ResultsFile
     from shim.metrics_file import MetricsFile
     from shim.signals import SignalInbox
 
@@ -50,12 +51,12 @@ class Run:
 
     def terminate_at_unix(self) -> "float | None":
         """Return the unix time of the script's SIGTERM."""
-        at = self.budget.terminate_at
+        at = self.budget.terminate_at_latest
         return None if at is None else at - self.budget.started_at + self.started_at
 
     def script_limit(self) -> "float | None":
         """Return the seconds from the script's start to its SIGTERM."""
-        at = self.budget.terminate_at
+        at = self.budget.terminate_at_latest
         return None if at is None else at - self.budget.started_at
 
 
@@ -64,7 +65,8 @@ class Started:
 
     `text_problem` is what is wrong with the way it was saved, if anything is. `started_at`
     is when it was started, on the monotonic clock in seconds. `memory` is this process's
-    cgroup, in which `kills_before` processes were killed before the script.
+    cgroup, in which `kills_before` processes were killed before the script. Of a folder,
+    `results` is what its scripts have come to.
     """
 
     def __init__(
@@ -74,12 +76,14 @@ class Started:
         path: str,
         text_problem: "executable.TextProblem | None",
         started_at: float,
+        results: "ResultsFile | None" = None,
     ) -> None:
         self.run = run
         self.child = child
         self.path = path
         self.text_problem = text_problem
         self.started_at = started_at
+        self.results = results
         self.memory: MemoryCgroup | None = None
         self.kills_before = 0
 
@@ -103,6 +107,7 @@ class NotStarted:
     """
 
     child = None
+    results = None
 
     def __init__(self, run: Run, reason: "str | None", stopped_by: "int | None" = None) -> None:
         self.run = run
@@ -161,6 +166,8 @@ def _start_script(run: Run, inbox: "SignalInbox") -> Started:
     settings, terminate_at = run.settings, run.budget.terminate_at
     started_at = time.monotonic()
     path, argv, problem = call(lambda: _look_at_script(settings), terminate_at, inbox)
+    if not argv:
+        return _start_folder(run, path, started_at)
     environ = script_environment(
         run.environ,
         pass_credentials=settings.pass_credentials,
@@ -172,8 +179,21 @@ def _start_script(run: Run, inbox: "SignalInbox") -> Started:
         # exec waited for the volume, which cannot be interrupted.
         _undo(child)
         raise Hang(None)
-    started = Started(run, child, path, problem, started_at)
-    # The script does not wait for what is imported from here on.
+    return _watch(Started(run, child, path, problem, started_at))
+
+
+def _start_folder(run: Run, path: str, started_at: float) -> Started:
+    """Start what runs the scripts of the folder `path`; raises StartError."""
+    from shim.folder.launch import Launch  # most runs have one script
+
+    launch = Launch(run, path)
+    child = _spawn(path, launch.argv, run.settings, launch.environ)
+    return _watch(Started(run, child, path, None, started_at, launch.results))
+
+
+def _watch(started: Started) -> Started:
+    """Get ready to watch what was started, which does not wait for what is imported here."""
+    child = started.child
     if child.is_only_child and os.getpid() != 1:
         from shim.subreaper import adopt_orphans
 
@@ -185,11 +205,15 @@ def _start_script(run: Run, inbox: "SignalInbox") -> Started:
 def _look_at_script(settings: Settings) -> "tuple[str, list[str], executable.TextProblem | None]":
     """Return the script's path, the command that runs it, and what is wrong with its text.
 
+    A folder of scripts has no command.
+
     All that exec will read is read here, where it can be waited for: in posix_spawn(3) the
     whole interpreter would wait. It is not left until the script has failed either: by
     then its file may be gone, or its volume hang.
     """
-    path = executable.find(settings.script)
+    path, is_folder = executable.find_any(settings.script)
+    if is_folder:
+        return path, [], None
     argv = executable.command(path, settings.args, settings.interpreter)
     problem = executable.text_problem(path)
     executable.touch_interpreter(path, argv)

@@ -6,7 +6,7 @@ import time
 
 from shim.delivery.waiting import TimeLimit
 from shim.observe import events, telling
-from shim.observe.observers import Observers
+from shim.observe.events import Subscriber
 from shim.observe.outputs import Outputs
 from shim.report import wording
 from shim.report.attempts import all_failed, passed_after
@@ -36,7 +36,7 @@ class Verdict:
         inbox: SignalInbox,
         outputs: Outputs,
         editor: Editor,
-        tell: Observers,
+        tell: Subscriber,
     ) -> None:
         self._start = start
         self._run = start.run
@@ -75,6 +75,11 @@ class Verdict:
             again = self._start_again()
             if again is not None:
                 return all_failed([*failed, again], attempts.most, "")
+
+    def once(self, number: int) -> tuple[Report, Outcome]:
+        """Run the script a single time, as attempt `number`; the others are the caller's."""
+        self._attempts.number = number
+        return self._attempt()
 
     def _why_no_more(self, outcome: Outcome) -> str | None:
         """Return why there is no further attempt, "" where that goes without saying, or None."""

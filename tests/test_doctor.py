@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -215,3 +216,32 @@ def test_as_a_command(shim: Shim, script: Write) -> None:
 def test_an_absurd_date() -> None:
     finding = _clock("Mon, 01 Jan 2002 00:00:00 +99999999999999", 0.0, 0.0)
     assert "no date" in finding.found
+
+
+def test_every_script_of_a_folder(
+    server: Callable[..., str], script: Write, tmp_path: Path
+) -> None:
+    script("#!/bin/sh\n", "a.sh")
+    script("#!/bin/sh\r\n", "b.sh")
+    script("#!/nonexistent\n", "c.sh")
+    script("", "d.sh")
+    script("a README\n", "README")
+    findings = found(environ(server(), SHIM_PARALLEL="2"), str(tmp_path))
+    assert findings["folder"].found == (
+        f"{tmp_path} holds 4 scripts, at most 2 at a time (SHIM_PARALLEL)"
+    )
+    assert findings["a.sh"] == Finding("a.sh", "/bin/sh, its encoding and line endings are right")
+    assert (findings["b.sh"].found, findings["b.sh"].advice) == (
+        "text: it has Windows line endings (CRLF), which Unix does not understand",
+        "save it with LF, for example by dos2unix",
+    )
+    assert findings["c.sh"].found == "interpreter: /nonexistent does not exist here"
+    assert findings["d.sh"].found == f"script: The script {tmp_path}/d.sh is empty."
+    assert "README" not in findings
+    assert "arguments" not in findings
+
+
+def test_what_is_wrong_with_a_folder(server: Callable[..., str], tmp_path: Path) -> None:
+    assert "holds no script" in found(environ(server()), str(tmp_path))["folder"].found
+    (tmp_path / "a.sh").write_text("exit 0\n")
+    assert found(environ(server()), str(tmp_path), "-v")["arguments"].advice

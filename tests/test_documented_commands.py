@@ -68,6 +68,7 @@ TABLE = [
     Row(r"python3 -m venv .*|pip install .*", Where.INSTALLS, ""),
     Row(r"kubectl proxy &|KUBERNETES_API=.*", Where.ELSEWHERE, "tests/cluster/test_bundled.py"),
     Row(r"khshim try \./my_script\.sh", Where.HERE, "(?s).*OK   reported"),
+    Row(r"SHIM_SCRIPT=checks/ khshim try", Where.HERE, "(?s).*OK   reported"),
     Row(r"khshim try checks/", Where.HERE, "(?s)SCRIPT .*2 of 2 OK"),
     Row(
         r"khshim manifest my_check.* \| kubectl .*",
@@ -78,6 +79,11 @@ TABLE = [
         r"khshim manifest postgres.* \| kubectl .*",
         Where.HERE,
         "configmap/postgres created\nhealthch",
+    ),
+    Row(
+        r"khshim manifest checks/ --together shop .* \| kubectl .*",
+        Where.HERE,
+        "configmap/shop created\nhealthch",
     ),
     Row(
         r"khshim manifest checks/ .* \| kubectl .*",
@@ -95,6 +101,7 @@ TABLE = [
     Row(r"kubectl exec POD -- khshim doctor", Where.HERE, "(?s)ok    settings.*ok    server"),
     Row(r"kubectl logs POD \| docker run .* doctor --log -", Where.IMAGE, "OK: The script passed"),
     Row(r"kubectl logs POD \| khshim doctor --log -", Where.HERE, "OK: The script passed"),
+    Row(r"kubectl logs POD \| .*'select.*exit_code != 0.*", Where.HERE, "$"),
     Row(r"kubectl logs POD \| .*", Where.HERE, "(?s).*script_started.*report_accepted"),
     Row(r"kubectl patch crd .*", Where.HERE, "customresourcedefinition.* patched"),
     Row(r"source \.venv/bin/activate", Where.HERE, ""),

@@ -51,6 +51,18 @@ BEFORE_THE_SPAWN = {
 # In C from Python 3.14 on, where the bare interpreter has some of the others already.
 MAYBE = {"_types"}
 
+# And where SHIM_SCRIPT is a folder, before what runs its scripts is spawned.
+FOR_A_FOLDER = {
+    "shim.folder",
+    "shim.folder.launch",
+    "shim.folder.times",
+    # built in, or in C; struct is a few lines above it:
+    "_struct",
+    "fcntl",
+    "mmap",
+    "struct",
+}
+
 # Prints the names of all modules at the moment of the first spawn, and ends there.
 AT_THE_SPAWN = """
 import os, sys
@@ -77,6 +89,17 @@ def test_only_these_modules_are_imported_before_the_script(shim: Shim) -> None:
     imported = set(result.stdout.split())
     assert imported <= BEFORE_THE_SPAWN | MAYBE, result.stderr
     assert {name for name in BEFORE_THE_SPAWN - imported if name.startswith("shim")} == set()
+
+
+def test_little_more_is_imported_before_what_runs_a_folder(shim: Shim) -> None:
+    result = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", AT_THE_SPAWN, str(ROOT), "run", str(ROOT / "scripts")],
+        env=shim.environ,
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    assert set(result.stdout.split()) - FOR_A_FOLDER == BEFORE_THE_SPAWN, result.stderr
 
 
 def _folder(module: str) -> str:

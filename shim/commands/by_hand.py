@@ -35,7 +35,7 @@ def outside_a_cluster(words: Sequence[str], named: str, overview: str) -> int:
         complain(overview)
         return exit_status.WRONG_USAGE
     try:
-        executable.find(script[0])
+        executable.find_any(script[0])
     except executable.StartError as error:
         if not named and script[0] in ("help", "version"):
             return put(overview if script[0] == "help" else version(), 0)

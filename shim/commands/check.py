@@ -21,7 +21,8 @@ class Check(NamedTuple):
 
     `interval` is "" for one run; durations are written as Go reads them. `image` has khshim;
     the script runs in it, or in `in_image`, which knows nothing of khshim and gets it by an
-    init container or, `image_volume`, by a volume. None and empty stand for what is not
+    init container or, `image_volume`, by a volume. `is_folder` makes khshim run all scripts
+    among `script` and `files`, in one pod. None and empty stand for what is not
     asked for.
     """
 
@@ -50,6 +51,7 @@ class Check(NamedTuple):
     service_account: str | None = None
     role: Sequence[ApiResource] = ()
     cluster_role: Sequence[ApiResource] = ()
+    is_folder: bool = False
 
     @property
     def khshim_image(self) -> str:

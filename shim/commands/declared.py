@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from shim import durations, executable
-from shim.commands.sources import HEADER, File
+from shim.commands.sources import File
+from shim.folder.find import HEADER
 from shim.kuberhealthy import Server
 
 DEFAULT_SERVER = Server.V3

@@ -22,6 +22,7 @@ from shim.delivery.post import Answer, Attempt, Lost, Request, perform
 from shim.delivery.waiting import TimeLimit
 from shim.delivery.worker import Worker
 from shim.durations import show
+from shim.folder import find
 from shim.kuberhealthy import PATHS, Endpoint, Server
 from shim.observe.telling import doubts
 from shim.report.mask import Masker
@@ -149,7 +150,46 @@ def _is_in_pod(environ: Mapping[str, str]) -> bool:
 
 def _script(settings: Settings) -> Iterator[Finding]:
     try:
-        path = executable.find(settings.script)
+        path, is_folder = executable.find_any(settings.script)
+    except executable.StartError:
+        is_folder = False
+    if is_folder:
+        yield from _folder(path, settings)
+    else:
+        yield from _one_script(settings.script, settings)
+
+
+def _folder(folder: str, settings: Settings) -> Iterator[Finding]:
+    """Look at each script of a folder; of one with which all is right there is one line."""
+    try:
+        scripts = find.to_run(folder).scripts
+    except OSError as error:
+        advice = "check the mode of the folder, or of the volume"
+        yield Finding("folder", f"{folder} cannot be listed: {error.strerror}", advice)
+        return
+    if not scripts:
+        yield Finding(
+            "folder", f"{folder} holds no script: {find.RULE}", "check the volume or image"
+        )
+        return
+    number = "1 script" if len(scripts) == 1 else f"{len(scripts)} scripts"
+    at_once = f"at most {settings.parallel} at a time (SHIM_PARALLEL)"
+    yield Finding("folder", f"{folder} holds {number}, {at_once}")
+    if settings.args:
+        yield Finding("arguments", "the scripts of a folder get none", "leave them out")
+    for path in scripts:
+        name = executable.visible(os.path.basename(path))
+        found = list(_one_script(path, settings))
+        wrong = [finding for finding in found if finding.advice]
+        for finding in wrong:
+            yield Finding(name, f"{finding.what}: {finding.found}", finding.advice)
+        if not wrong:
+            yield Finding(name, ", ".join(finding.found for finding in found[1:]))
+
+
+def _one_script(script: str, settings: Settings) -> Iterator[Finding]:
+    try:
+        path = executable.find(script)
         argv = executable.command(path, settings.args, settings.interpreter)
     except executable.StartError as error:
         yield Finding("script", str(error), "check SHIM_SCRIPT and the volume or image it is in")

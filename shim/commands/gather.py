@@ -25,16 +25,24 @@ class Script(NamedTuple):
 
 
 def gather(
-    words: Sequence[str], options: Namespace, header_parser: Parser
+    words: Sequence[str], options: Namespace, header_parser: Parser, name: str | None = None
 ) -> tuple[list[Check], list[str]]:
     """Return the checks of the scripts that `words` name, and the files of folders that are none.
 
     `options` are those for all scripts, and `header_parser`, a HeaderParser, reads a script's
-    own. Raises ManifestError with a line for each script that cannot be a check.
+    own. With `name` they are to become one check of that name. Raises ManifestError with a
+    line for each script that cannot be a check.
     """
     found = sources.find(words)
     paths = found.scripts
-    if len(paths) > 1 and "name" in options:
+    if name is not None:
+        if "name" in options or "files" in options:
+            raise ManifestError(
+                "with --together there is neither --name nor --file: a script says itself which"
+                " files it needs, in a line '# khshim: file=…'"
+            )
+        options = Namespace(**vars(options), name=name)
+    elif len(paths) > 1 and "name" in options:
         raise ManifestError(f"--name is for one script, and here are {len(paths)}")
     problems: dict[str, str] = {}
     scripts = []
@@ -56,7 +64,9 @@ def gather(
         path = script.file.path
         if is_check(path):
             try:
-                _add(checks, _check(script, options))
+                check = _check(script, options)
+                # Two of one name are to become one.
+                _add(checks, check, path if name is not None else check.name)
             except ManifestError as error:
                 problems[path] = f"{'stdin' if path == STDIN else path}: {error}"
     told = [problems[path] for path in paths if path in problems and is_check(path)]
@@ -65,8 +75,8 @@ def gather(
     return list(checks.values()), [path for path in found.others if is_check(path)]
 
 
-def _add(checks: dict[tuple[str | None, str], Check], check: Check) -> None:
-    other = checks.setdefault((check.namespace, check.name), check)
+def _add(checks: dict[tuple[str | None, str], Check], check: Check, key: str) -> None:
+    other = checks.setdefault((check.namespace, key), check)
     if other is not check:
         raise ManifestError(
             f"{other.script.path} is the check {check.name} already: give one of them another name,"

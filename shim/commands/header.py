@@ -8,11 +8,12 @@ from argparse import Namespace
 from typing import NoReturn
 
 from shim.commands.arguments import Parser
-from shim.commands.sources import HEADER, STDIN, File, ManifestError
+from shim.commands.sources import STDIN, File, ManifestError
+from shim.folder.find import HEADER
 from shim.suggest import did_you_mean
 
 # Options that speak of the whole call.
-NOT_IN_A_HEADER = frozenset({"--help", "--kustomize"})
+NOT_IN_A_HEADER = frozenset({"--help", "--kustomize", "--together"})
 
 
 class HeaderParser(Parser):

@@ -66,6 +66,8 @@ def _server_not_reached(run: LoggedRun, entry: Entry) -> str:
 
 
 def _script_not_started(run: LoggedRun, entry: Entry) -> str:
+    if run.is_folder:
+        return ""  # the scripts' own errors are above
     if "deadline had passed" in entry.message:
         return (
             f"The pod came too late: {RAISE_TIMEOUT}, and see what took the time: kubectl describe"
@@ -116,6 +118,21 @@ def _script_ended(run: LoggedRun, entry: Entry) -> str:
     return (
         "This is the script's own verdict: look at what it checks. Its words are above, and in the"
         f" pod's log. By hand, without a cluster: khshim try {entry.word('script') or 'SCRIPT'}"
+    )
+
+
+def _folder_ended(run: LoggedRun, entry: Entry) -> str:
+    if entry.level == "info":
+        return ""
+    if stopping_signal(run) is not None:
+        return _pod_was_stopped(run)
+    folder = entry.word("script") or "FOLDER"
+    time = ""
+    if run.count("script_timed_out") or "were not run" in entry.message:
+        time = f" Where the time was too short for all, {RAISE_TIMEOUT}, or SHIM_PARALLEL."
+    return (
+        "Look at what each script that failed checks; its first error is above, and its words are in"
+        f" the pod's log.{time} By hand, without a cluster: khshim try {folder}"
     )
 
 
@@ -320,6 +337,7 @@ ADVICE: dict[str, Advice] = {
     "killed_for_memory": _killed_for_memory,
     "script_timed_out": _script_timed_out,
     "script_exited": _script_ended,
+    "folder_ended": _folder_ended,
     "no_further_attempt": _no_further_attempt,
     "signal_forwarded": _signal,
     "signal_received": _signal,
@@ -336,6 +354,7 @@ ADVICE: dict[str, Advice] = {
     "termination_log_failed": _termination_log_failed,
     "server_reached": _nothing,
     "script_started": _nothing,
+    "folder_started": _nothing,
     "script_output": _nothing,
     "attempt_failed": _nothing,
     "waiting_until_seen": _nothing,

@@ -46,6 +46,8 @@ STEPS = {
     "killed_for_memory": Step(Phase.DURING, MESSAGE),
     "script_exited": Step(Phase.ENDED, MESSAGE),
     "script_timed_out": Step(Phase.ENDED, MESSAGE),
+    "folder_started": Step(Phase.STARTED, "The scripts in {script} were started."),
+    "folder_ended": Step(Phase.ENDED, "Of {scripts} scripts {passed} have passed."),
     "script_warned": Step(Phase.DURING, MESSAGE),
     "attempt_failed": Step(Phase.DURING, "Attempt {attempt} of {attempts} failed."),
     "no_further_attempt": Step(Phase.DURING, MESSAGE),

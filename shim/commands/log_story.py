@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import NamedTuple
@@ -127,11 +128,20 @@ def _steps(run: LoggedRun) -> Iterator[Told]:
         entries = list(alike)
         first, last = entries[0], entries[-1]
         at, until = _after(run, first), _after(run, last)
-        yield Told(at, until, len(entries), first.event, first.level, _words(first))
+        text = _words(first)
+        if run.is_folder and first.event.startswith("script_"):
+            text = f"{_file_name(first)}: {text}"
+        yield Told(at, until, len(entries), first.event, first.level, text)
 
 
-def _likeness(entry: Entry) -> tuple[str, str]:
-    return entry.event, "".join(letter for letter in _words(entry) if not letter.isdigit())
+def _likeness(entry: Entry) -> tuple[str, str | None, str]:
+    words = "".join(letter for letter in _words(entry) if not letter.isdigit())
+    return entry.event, entry.word("script"), words
+
+
+def _file_name(entry: Entry) -> str:
+    """Return the name of the script that a line is about."""
+    return _cut(os.path.basename(entry.word("script") or "the script"))
 
 
 def _after(run: LoggedRun, entry: Entry) -> float | None:
@@ -189,12 +199,25 @@ def _errors(run: LoggedRun) -> list[str]:
     if not_run is not None:
         return [_cut(entry.message) for entry in run.steps if entry.event == not_run.event]
     ended = run.last_in(Phase.ENDED)
+    if run.is_folder:
+        return _errors_of_folder(run, ended)
     if ended is None or not ended.message.startswith(FAILED):
         return []
     errors = [_cut(ended.message.removeprefix(FAILED))]
     more = (ended.number("errors") or 1) - 1
     if more >= 1:
         errors.append(f"(and {more:.0f} more, which `kubectl describe pod` and Kuberhealthy show)")
+    return errors
+
+
+def _errors_of_folder(run: LoggedRun, ended: Entry | None) -> list[str]:
+    """Return what came of a folder, and the first error of each script among the steps."""
+    errors = [_cut(ended.message)] if ended is not None and ended.level != "info" else []
+    for entry in run.steps:
+        if entry.message.startswith(FAILED):
+            errors.append(f"{_file_name(entry)}: {_cut(entry.message.removeprefix(FAILED))}")
+        elif entry.event == "script_not_started":
+            errors.append(_cut(entry.message))
     return errors
 
 

@@ -22,6 +22,8 @@ class Script(Enum):
     PASSED = "the script passed"
     WARNED = "the script passed with a warning"
     FAILED = "the script failed"
+    ALL_PASSED = "all scripts passed"
+    NOT_ALL_PASSED = "not all scripts passed"
     DIED = "the script died of a signal"
     TIMED_OUT = "the script timed out"
     TOLD_TO_STOP = "the pod was told to stop before the script had finished"
@@ -62,7 +64,8 @@ class Verdict(NamedTuple):
     sentence: str
 
 
-PASSING = (Script.PASSED, Script.WARNED)
+PASSING = (Script.PASSED, Script.WARNED, Script.ALL_PASSED)
+TIMED = (*PASSING, Script.FAILED, Script.TIMED_OUT, Script.NOT_ALL_PASSED)
 DELIVERED = (Fate.ACCEPTED, Fate.ASSUMED)
 FATES = {
     ReportAccepted.name: Fate.ACCEPTED,
@@ -104,11 +107,13 @@ def script_of(run: LoggedRun) -> Script:
     delivered = run.last_in(Phase.DELIVERED)
     if delivered is not None and isinstance(delivered.fields.get("ok"), bool):
         return Script.PASSED if delivered.fields["ok"] else Script.FAILED
-    is_running = run.first("script_started") is not None
+    is_running = run.is_folder or run.first("script_started") is not None
     return Script.RUNNING if is_running and delivered is None else Script.UNKNOWN
 
 
 def _script_that_ended(run: LoggedRun, ended: Entry) -> Script:
+    if run.is_folder and stopping_signal(run) is None:
+        return Script.ALL_PASSED if ended.level == "info" else Script.NOT_ALL_PASSED
     if ended.level == "info":
         return Script.WARNED if run.last("script_warned") else Script.PASSED
     if ended.event == "script_timed_out":
@@ -146,7 +151,7 @@ def _sentence(run: LoggedRun, script: Script, fate: Fate) -> str:
         return _ends_early(run, script)
     ended, delivered = run.last_in(Phase.ENDED), run.last_in(Phase.DELIVERED)
     duration = ended.number("duration_s") if ended else None
-    took = script in (*PASSING, Script.FAILED, Script.TIMED_OUT) and duration is not None
+    took = script in TIMED and duration is not None
     after = f" after {show(max(duration or 0, 0))}" if took else ""
     status = delivered.number("status") if delivered else None
     answered = f" (status {status:.0f})" if fate is Fate.REFUSED and status else ""

@@ -64,6 +64,17 @@ class LoggedRun:
         return self._counts.get(event, 0)
 
     @property
+    def is_folder(self) -> bool:
+        """Whether several scripts were run, each of which has events of its own."""
+        return "folder_started" in self._first
+
+    def phase(self, entry: Entry) -> Phase:
+        """Return where in this run a line has its place: one script of several is no phase."""
+        if self.is_folder and entry.event.startswith("script_"):
+            return Phase.DURING
+        return step(entry.event).phase
+
+    @property
     def has_reported(self) -> bool:
         return Phase.DELIVERED in self._by_phase
 
@@ -80,7 +91,7 @@ class LoggedRun:
         elif len(self._first) < MOST_KINDS:
             self._counts[entry.event] = 1
             self._first[entry.event] = self._last[entry.event] = entry
-        self._by_phase[step(entry.event).phase] = entry
+        self._by_phase[self.phase(entry)] = entry
         if len(self._steps) < FIRST_STEPS:
             self._steps.append(entry)
         else:
@@ -94,7 +105,7 @@ class LoggedRun:
         if self.deadline is None and left is not None:
             self.deadline = entry.at + left
         begins_at = entry.at
-        if step(entry.event).phase in (Phase.BEFORE, Phase.ENDED):
+        if self.phase(entry) in (Phase.BEFORE, Phase.ENDED):
             begins_at -= max(entry.number("duration_s") or 0.0, 0.0)
         self.began_at = begins_at if self.began_at is None else min(self.began_at, begins_at)
         self.last_at = entry.at
@@ -104,14 +115,17 @@ class LoggedRun:
 
         A container that is started again has the same uuid.
         """
-        phase = step(entry.event).phase
+        phase = self.phase(entry)
         if phase is Phase.CRASHED:  # what is left of a khshim that failed knows no uuid
             return entry.word("run_uuid") is None and self.has_reported
         if phase is Phase.BEFORE:
-            return self.has_reported or self.first("script_started") is not None
+            has_begun = self.first("script_started") is not None
+            return self.has_reported or (has_begun and not self.is_folder)
         if phase is Phase.NOT_RUN:
             return self.has_reported
         if phase is Phase.STARTED:
+            if entry.event == "folder_started":
+                return self.has_reported or self.is_folder
             return self.has_reported or self._runs_already(entry)
         return False
 

@@ -21,6 +21,7 @@ from shim.commands.resources import (
     other_resources,
 )
 from shim.commands.sources import ManifestError
+from shim.commands.together import together
 from shim.commands.yaml_text import to_yaml
 from shim.executable import NAMES_SHOWN
 from shim.kuberhealthy import Server
@@ -29,18 +30,24 @@ from shim.settings import Settings
 
 
 class Given(NamedTuple):
-    """What the command line says: the scripts, the options for all of them, and where to write."""
+    """What the command line says: the scripts, the options for all of them, and where to write.
+
+    `together` is the name of the one check that they are to be.
+    """
 
     words: list[str]
     options: argparse.Namespace
     folder: str | None
+    together: str | None
 
 
 def main(words: Sequence[str]) -> int:
     """Write what `words` ask for; return 0, or 1 where it cannot be had."""
     given = _parse(words)
     try:
-        checks, left_out = gather(given.words, given.options, parser(HeaderParser))
+        checks, left_out = gather(given.words, given.options, parser(HeaderParser), given.together)
+        if given.together is not None:
+            checks = [together(checks)]
         text = _output(checks, given.folder)
     except ManifestError as error:
         complain("".join(f"khshim manifest: {line}\n" for line in str(error).split("\n")))
@@ -66,7 +73,7 @@ def _parse(words: Sequence[str]) -> Given:
             options.args = [option_values.plain_text(word) for word in words[index + 1 :]]
         except argparse.ArgumentTypeError as error:
             own.error(str(error))
-    return Given(scripts, options, folder)
+    return Given(scripts, options, folder, vars(options).pop("together", None))
 
 
 def _output(checks: Sequence[Check], folder: str | None) -> str:

@@ -26,6 +26,7 @@ like are added up. Files are named as seen from the script.
 Examples:
   khshim manifest check.sh --interval 5m --timeout 1m --env URL=http://web
   khshim manifest checks/ --interval 5m --timeout 1m --kustomize deploy
+  khshim manifest checks/ --interval 5m --timeout 2m --together shop
   khshim manifest http_check.sh --interval 1m --timeout 30s -- http://web
 """
 DEFAULTS = Check._field_defaults
@@ -50,6 +51,12 @@ def parser(kind: type[Parser] = Parser) -> Parser:
     )
     parser.add_argument(
         "--kustomize", metavar="DIR", help="write a folder to commit, for kubectl apply -k DIR"
+    )
+    parser.add_argument(
+        "--together",
+        metavar="NAME",
+        type=option_values.label,
+        help="make one check of all scripts, which one pod runs",
     )
     _add_check_options(parser.add_argument_group("the check"))
     _add_script_options(parser.add_argument_group("what the script gets"))

@@ -19,6 +19,7 @@ IN_THE_VERDICT = {
     "script_not_started",
     "script_exited",
     "script_timed_out",
+    "folder_ended",
     "script_warned",
     "passed_after_retry",
     "killed_for_memory",

@@ -19,6 +19,8 @@ TEMPORARY_SIZE = "16Mi"
 # Measured in a container: 16 MiB for khshim with sh and curl. Besides /tmp the rest is the script's.
 MEMORY_REQUEST = "32Mi"
 MEMORY_LIMIT = "80Mi"
+# The same of a folder: khshim's own processes, and four scripts at a time.
+MEMORY_OF_FOLDER = ("64Mi", "160Mi")
 # khshim with its runtime has 32 MB, on the node's disk; the rest is for an older one beside it.
 RUNTIME_SIZE = "128Mi"
 # Where the init container has the volume: at HOME it would hide the khshim that is to be copied.
@@ -132,16 +134,20 @@ def _container(check: Check) -> Resource:
         {"name": "tmp", "mountPath": "/tmp"},
     ]
     security = dict(RESTRICTED)
+    request, limit = MEMORY_OF_FOLDER if check.is_folder else (MEMORY_REQUEST, MEMORY_LIMIT)
     entry = {} if check.in_image is None else {"command": [f"{HOME}/bin/khshim"]}
     container: Resource = {
         "name": "check",
         "image": check.in_image or check.image,
         **entry,
-        "args": [f"{MOUNT_PATH}/{check.script.name}", *map(kubernetes.literal, check.args)],
+        "args": [
+            MOUNT_PATH if check.is_folder else f"{MOUNT_PATH}/{check.script.name}",
+            *map(kubernetes.literal, check.args),
+        ],
         "env": [_variable(one) for one in (Variable("SHIM_CHECK_NAME", check.name), *check.env)],
         "resources": {
-            "requests": {"cpu": check.cpu, "memory": check.memory or MEMORY_REQUEST},
-            "limits": {"memory": check.memory or MEMORY_LIMIT},
+            "requests": {"cpu": check.cpu, "memory": check.memory or request},
+            "limits": {"memory": check.memory or limit},
         },
         "securityContext": security,
         "volumeMounts": mounts,

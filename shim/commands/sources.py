@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import stat
 import sys
 from collections.abc import Sequence
@@ -11,11 +10,9 @@ from typing import NamedTuple
 
 from shim import executable
 from shim.commands import kubernetes
+from shim.folder.find import RULE, Contents, look_into
 
 STDIN = "-"
-SUFFIXES = (".sh", ".py")
-# A script's own line about its check; shim.commands.header reads what follows.
-HEADER = re.compile(r"#[ \t]*khshim:(.*)", re.ASCII)
 
 
 class ManifestError(Exception):
@@ -56,10 +53,7 @@ def find(words: Sequence[str]) -> Found:
         elif os.path.isdir(word):
             scripts, others = _in_folder(word)
             if not scripts:
-                raise ManifestError(
-                    f"the folder {word} holds no script: no file in it begins with #!, is named"
-                    " .sh or .py, or has a line # khshim:"
-                )
+                raise ManifestError(f"the folder {word} holds no script: {RULE}")
             found.in_folders.extend(scripts)
             found.others.extend(others)
         else:
@@ -109,36 +103,13 @@ def _find_file(word: str) -> str:
         raise ManifestError(str(error).removesuffix(".")) from None
 
 
-def _in_folder(folder: str) -> tuple[list[str], list[str]]:
-    """Return the scripts in a folder, in the order of their names, and its other files."""
-    scripts: list[str] = []
-    others: list[str] = []
+def _in_folder(folder: str) -> Contents:
+    """Return what is in a folder."""
     try:
-        names = sorted(os.listdir(folder))
+        found = look_into(folder)
     except OSError as error:
         raise ManifestError(f"the folder {folder} cannot be listed: {error.strerror}") from error
-    for name in names:
-        path = os.path.join(folder, name).removeprefix("./")
-        if name.startswith(".") or os.path.isdir(path):
-            continue
-        (scripts if _is_script(path) else others).append(path)
-    return scripts, others
-
-
-def _is_script(path: str) -> bool:
-    """Tell whether a file in a folder is meant to be run.
-
-    Not by its mode, which some file systems have not: a README would be a script there.
-    """
-    if path.endswith(SUFFIXES):
-        return True
-    try:
-        data = _read(path)
-    except ManifestError:
-        return True  # whoever reads it says what is wrong
-    return data.startswith(b"#!") or any(
-        HEADER.match(line) for line in data.decode("latin-1").split("\n")
-    )
+    return Contents(*([path.removeprefix("./") for path in paths] for paths in found))
 
 
 def _read(path: str) -> bytes:

@@ -22,7 +22,6 @@ from shim.commands.trial import Runs, Trial
 from shim.commands.verdict import unreported_words, warnings
 from shim.kuberhealthy import Server
 
-SUFFIXES = (".sh", ".py")
 # Scripts that run at the same time: most of them wait for something, but each start of
 # khshim takes a processor for a while, and the script's time has begun by then.
 FOR_EACH_CPU = 4
@@ -44,25 +43,7 @@ class Tried(NamedTuple):
     seconds: float
     note: str
     output: str
-
-
-def scripts_in(folder: str) -> list[str]:
-    """Return the scripts in a folder, in the order of their names: *.sh, *.py, and with "#!".
-
-    Not by their mode, which some file systems have not: a README would be a script there.
-    """
-    paths = [os.path.join(folder, name) for name in sorted(os.listdir(folder)) if name[0] != "."]
-    return [path for path in paths if os.path.isfile(path) and _is_script(path)]
-
-
-def _is_script(path: str) -> bool:
-    if path.endswith(SUFFIXES):
-        return True
-    try:
-        with open(path, "rb") as file:
-            return file.read(2) == b"#!"
-    except OSError:
-        return True  # trying it says what is wrong
+    missing: Sequence[str] = ()
 
 
 def try_many(
@@ -75,6 +56,8 @@ def try_many(
 ) -> int:
     """Try each command; return 0 where all are OK, 1 where one is not."""
     tried = _try_all(commands, server, timeout)
+    for sentence in [sentence for one in tried for sentence in one.missing]:
+        complain(f"khshim try: note that {sentence}\n")
     status = 0 if all(one.ok for one in tried) else 1
     if junit is not None:
         try:
@@ -136,7 +119,7 @@ def _try_one(
     seconds = (receiver.stored_at or time.time()) - trial.started_at
     text = output.decode("utf-8", "replace")
     note = next(iter(warnings(trial)), unreported_words(trial))
-    return Tried(script, trial.ok, errors, seconds, note, text)
+    return Tried(script, trial.ok, errors, seconds, note, text, trial.plan.missing)
 
 
 def _table(tried: Sequence[Tried]) -> str:

@@ -29,8 +29,8 @@ what Kuberhealthy would get. Settings come from the environment, as for run, and
 from the script's own lines "# khshim: …", as for manifest."""
 EPILOG = """\
 Options come before the script: what follows it is the script's own. Of a folder
-all scripts are tried, side by side: each file that begins with #! or is named
-.sh or .py. NO_COLOR and FORCE_COLOR are followed.
+all scripts are tried, side by side: each file that begins with #!, is named .sh
+or .py, or has a line # khshim:. NO_COLOR and FORCE_COLOR are followed.
 
 Examples:
   khshim try ./my_check.sh --verbose
@@ -90,13 +90,14 @@ def main(words: Sequence[str]) -> int:
     server = Server(options.server) if options.server else None
     is_folder = bool(command) and os.path.isdir(command[0])
     if options.all or is_folder or options.junit:
-        from shim.commands.try_many import scripts_in, try_many
+        from shim.commands.try_many import try_many
+        from shim.folder import find
 
         if is_folder and not options.all:
             if command[1:]:
                 own.error(f"{command[0]} is a folder, whose scripts get no arguments")
             try:
-                commands = [[script] for script in scripts_in(command[0])]
+                commands = [[script] for script in find.to_run(command[0]).scripts]
             except OSError as error:
                 own.error(f"the folder {command[0]} cannot be listed: {error.strerror}")
             if not commands:
@@ -165,7 +166,10 @@ def _try(trial: Trial, *, verbose: bool) -> int:
 def _progress(trial: Trial, elapsed: float) -> str:
     """Return what is going on, as one line."""
     text, budget = f"{elapsed:.0f} s", trial.budget
-    if {"script_exited", "script_timed_out", "script_not_started"} & trial.said.keys():
+    ends = {"script_exited", "script_timed_out", "script_not_started"}
+    if "folder_started" in trial.said:
+        ends = {"folder_ended"}
+    if ends & trial.said.keys():
         text += ", reporting"
     elif budget is not None and budget.terminate_at is not None and budget.kill_at is not None:
         if elapsed < budget.terminate_at:

@@ -47,7 +47,8 @@ def warnings(trial: Trial) -> list[str]:
     """Return what a script that has passed warns of, which is in no report."""
     if not trial.ok:
         return []
-    retried = trial.said.get("passed_after_retry", {}).get("message")
+    is_folder = "folder_ended" in trial.said  # then its warnings tell that as well
+    retried = None if is_folder else trial.said.get("passed_after_retry", {}).get("message")
     return [*filter(None, [retried]), *trial.said.get("script_warned", {}).get("warnings", [])]
 
 
@@ -55,7 +56,7 @@ def unreported_words(trial: Trial) -> str:
     """Return that a script has passed and what it wrote to stderr is lost, "" elsewhere."""
     ended = trial.said.get("script_exited", {})
     lines = ended.get("stderr_lines", 0)
-    if not trial.ok or not lines or warnings(trial):
+    if not trial.ok or not lines or warnings(trial) or "folder_ended" in trial.said:
         return ""
     words = "its 1 line on stderr is" if lines == 1 else f"its {lines} lines on stderr are"
     return f"It exited with {ended.get('exit_code')}; {words} not reported."

@@ -213,6 +213,27 @@ class ScriptTimedOut(ScriptEnded):
     when = "the script ended after a limit was reached"
 
 
+class FolderStarted(Event):
+    when = "`SHIM_SCRIPT` is a folder: its scripts are being run, each with events of its own"
+    text = "The scripts in {script} are running, at most {parallel} at a time."
+    script: str
+    pid: int
+    parallel: int
+    time_left_s: float | None
+
+
+class FolderEnded(ScriptEnded):
+    when = "all scripts of the folder have ended, or were stopped"
+    scripts: int
+    passed: int
+
+    def message(self) -> str:
+        if self.report.ok:
+            with_warnings = ", some with a warning" if self.report.warnings else ""
+            return f"All {self.scripts} scripts passed{with_warnings}."
+        return self.report.errors[0]
+
+
 class ScriptWarned(Event):
     when = "the script passed with a status of `SHIM_WARN_EXIT_CODES`; `warnings` are its words"
     severity = logging.WARNING

@@ -46,16 +46,27 @@ HELP = {
     "script_peak_memory_bytes": "Resident memory of the script's largest process at its peak.",
     "cgroup_peak_memory_bytes": "Memory of the whole container at its peak.",
     "report_attempts": "Attempts it took to report.",
+    "folder_script_ok": "Of a script of a folder: 1 where it passed, 0 where it failed.",
+    "folder_script_duration_seconds": "Of a script of a folder: how long it ran.",
+    "folder_script_exit_code": "Of a script of a folder: its exit status, as above.",
     "report_latency_seconds": "Time from the first attempt to the end of the delivery.",
     "perfdata": "Performance data of a Nagios plugin, in base units.",
 }
 
 
 class BadLine(NamedTuple):
-    """A line of a script's metrics that cannot be used; `number` counts from 1."""
+    """A line of a script's metrics that cannot be used; `number` counts from 1.
+
+    `script` is the script's name where there are several.
+    """
 
     number: int
     reason: str
+    script: str = ""
+
+
+OwnMetrics = Callable[[Collection[str]], tuple[list[Metric], list[BadLine]]]
+"""Returns the metrics of scripts, and the bad lines; takes labels that tell no series apart."""
 
 
 def families(text: str, replaced: Collection[str] = ()) -> tuple[list[Metric], list[BadLine]]:
@@ -120,11 +131,16 @@ class _Server(HTTPServer):
 
 
 class RunMetrics(Collector):
-    """The metrics of one run. `set` is called as figures come to be known."""
+    """The metrics of one run. `set` is called as figures come to be known.
 
-    def __init__(self, labels: Mapping[str, str], script: MetricsFile) -> None:
+    `own` returns those of the scripts, by default what is in the file `script`.
+    """
+
+    def __init__(
+        self, labels: Mapping[str, str], script: MetricsFile, own: OwnMetrics | None = None
+    ) -> None:
         self._labels = dict(labels)
-        self._script = script
+        self._own = own or (lambda replaced: families(script.text(), replaced))
         self._values: dict[str, float] = {}
         self._performance: list[Value] = []
         self._lock = threading.Lock()
@@ -193,14 +209,14 @@ class RunMetrics(Collector):
             for item in {(item.label, item.unit): item for item in performance}.values():
                 family.add_metric([*values, item.label, item.unit], item.value)
             yield family
-        for metric in families(self._script.text(), self._labels)[0]:
+        for metric in self._own(self._labels)[0]:
             for index, sample in enumerate(metric.samples):
                 metric.samples[index] = sample._replace(labels={**sample.labels, **self._labels})
             yield metric
 
     def bad_lines(self) -> list[BadLine]:
         """Return the lines of the script's own metrics that were left out."""
-        return families(self._script.text(), self._labels)[1]
+        return self._own(self._labels)[1]
 
     def serve(self, port: int) -> str | None:
         """Serve /metrics until the process ends; return None, or why that cannot be."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from shim.delivery.waiting import TimeLimit
@@ -15,6 +15,7 @@ from shim.delivery.worker import Worker
 from shim.metrics_file import MetricsFile
 from shim.observe.events import (
     Event,
+    FolderStarted,
     MetricsFailed,
     MetricsPushed,
     ReportEnded,
@@ -26,7 +27,7 @@ from shim.settings import Settings
 from shim.signals import SignalInbox
 
 if TYPE_CHECKING:
-    from shim.observe.metrics import RunMetrics
+    from shim.observe.metrics import OwnMetrics, RunMetrics
 
 # So many bad lines in a script's metrics get a warning each; the rest are counted.
 BAD_LINES_LOGGED = 10
@@ -36,7 +37,8 @@ class Observers:
     """Tells each observer of an event, the log first.
 
     `file` is where the script writes metrics of its own, None where no metrics are asked
-    for; `at_start` are the metrics that are known when the script has been started.
+    for; `at_start` are the metrics that are known when the script has been started. Of
+    several scripts `own_metrics` makes what returns theirs.
     """
 
     def __init__(
@@ -45,10 +47,12 @@ class Observers:
         log: Subscriber,
         file: MetricsFile | None,
         at_start: Mapping[str, float | None],
+        own_metrics: Callable[[], OwnMetrics] | None = None,
     ) -> None:
         self._settings = settings
         self._log = log
         self._others = [termination_log(settings.termination_log, log)]
+        self._own_metrics = own_metrics
         self._metrics: RunMetrics | None = None
         if file is not None:
             try:
@@ -97,7 +101,8 @@ class Observers:
         labels = {"check": check, "namespace": settings.namespace or ""}
         if file.problem is not None:
             self._warn(f"the script cannot add its own: {file.problem}")
-        metrics = RunMetrics(labels, file)
+        own = self._own_metrics() if self._own_metrics else None
+        metrics = RunMetrics(labels, file, own)
         if settings.metrics_port is not None:
             problem = metrics.serve(settings.metrics_port)
             if problem is not None:
@@ -109,13 +114,14 @@ class Observers:
 
         def measure(event: Event) -> None:
             metrics.take(event)
-            if isinstance(event, ScriptStarted):
+            if isinstance(event, (ScriptStarted, FolderStarted)):
                 metrics.set(**at_start)
             if isinstance(event, ReportEnded):
                 bad = metrics.bad_lines()
                 for line in bad[:BAD_LINES_LOGGED]:
+                    of = f" of {line.script}" if line.script else ""
                     self._warn(
-                        f"line {line.number} of SHIM_METRICS_FILE is left out: {line.reason}"
+                        f"line {line.number} of SHIM_METRICS_FILE{of} is left out: {line.reason}"
                     )
                 if len(bad) > BAD_LINES_LOGGED:
                     self._warn(f"{len(bad) - BAD_LINES_LOGGED} more such lines are left out")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 from shim.observe.events import Subscriber
 from shim.observe.log import open_log
@@ -18,11 +19,14 @@ class Outputs:
     """The two descriptors. `log` writes khshim's events to stderr.
 
     `for_stdout` and `for_stderr` take the script's bytes: the sinks of the two
-    descriptors, or what makes lines of JSON before them (SHIM_LOG_SCRIPT).
+    descriptors, or what makes lines of JSON before them (SHIM_LOG_SCRIPT), with the fields
+    `of_script`. `sink` makes a Sink of a descriptor.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        stdout, stderr = Sink(1), Sink(2)
+    def __init__(
+        self, settings: Settings, sink: Callable[[int], Sink] = Sink, **of_script: object
+    ) -> None:
+        stdout, stderr = sink(1), sink(2)
         common: dict[str, object] = {
             "check": settings.check_name,
             "namespace": settings.namespace,
@@ -38,8 +42,8 @@ class Outputs:
         self.for_stdout: Output = stdout
         self.for_stderr: Output = stderr
         if settings.log_script == "json":
-            self.for_stdout = ScriptLines(stdout, "stdout", common)
-            self.for_stderr = ScriptLines(stderr, "stderr", common)
+            self.for_stdout = ScriptLines(stdout, "stdout", {**common, **of_script})
+            self.for_stderr = ScriptLines(stderr, "stderr", {**common, **of_script})
 
     def script_has_ended(self) -> None:
         """Write a last line of the script's that has no newline."""

@@ -77,6 +77,32 @@ def script_ended(
     )
 
 
+def folder_ended(
+    path: str, outcome: Outcome, report: Report, usage: Usage, budget: Budget, *,
+    scripts: int, passed: int, stderr: tuple[int, int],
+) -> events.Event:  # fmt: skip
+    """Return the event for the end of a folder's scripts; `stderr` are their lines and bytes."""
+    return events.FolderEnded(
+        scripts=scripts,
+        passed=passed,
+        script=path,
+        attempt=None,
+        exit_code=outcome.exit_status,
+        signal=None if outcome.signal is None else name(outcome.signal),
+        duration_s=outcome.duration,
+        time_left_s=budget.time_left(time.monotonic()),
+        errors=len(report.errors),
+        stderr_lines=stderr[0],
+        stderr_bytes=stderr[1],
+        cpu_s=usage.cpu_seconds,
+        peak_memory_bytes=usage.peak_memory,
+        cgroup_peak_memory_bytes=usage.cgroup_peak_memory,
+        report=report,
+        outcome=outcome,
+        stdout=None,
+    )
+
+
 def warned(report: Report) -> events.Event:
     """Return the event for a script that passed with a warning."""
     return events.ScriptWarned(warnings=list(report.warnings), reason=report.warnings[0])

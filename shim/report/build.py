@@ -59,7 +59,7 @@ def shortened(first: Sequence[str], lines: Sequence[str], limit: int = MAX_LINES
     It has at most `limit` errors; of more lines both ends are kept.
     """
     errors = [*first, *lines]
-    if _fits(errors, limit):
+    if fits(errors, limit):
         return Report(False, errors)
     shown = Excerpt("", [Line(line) for line in lines], 0, [], 0)
     return Report(False, _shortened(shown, list(first), limit))
@@ -153,7 +153,7 @@ def _failure(sentences: Sequence[str], editor: Editor, shown: Excerpt) -> Report
     elif shown.gap:
         marker.append(wording.lines_left_out(shown.gap))
     errors = [*first, *_texts(shown.head), *marker, *_texts(shown.tail)]
-    return Report(False, errors if _fits(errors) else _shortened(shown, first))
+    return Report(False, errors if fits(errors) else _shortened(shown, first))
 
 
 def _shortened(shown: Excerpt, first: list[str], limit: int = MAX_LINES) -> list[str]:
@@ -169,13 +169,13 @@ def _shortened(shown: Excerpt, first: list[str], limit: int = MAX_LINES) -> list
         stop = len(lines) - (shown_lines - start)
         marker = wording.lines_left_out(shown.gap + count(lines[start:stop]))
         longer = [*first, *_texts(lines[:start]), marker, *_texts(lines[stop:])]
-        if not _fits(longer, limit):
+        if not fits(longer, limit):
             break
         errors = longer
     return errors
 
 
-def _fits(errors: list[str], limit: int = MAX_LINES) -> bool:
+def fits(errors: list[str], limit: int = MAX_LINES) -> bool:
     return len(errors) <= limit and len(Report(False, errors).body()) <= MAX_BODY_SIZE
 
 

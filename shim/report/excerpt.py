@@ -82,15 +82,19 @@ class Editor:
         if self._server is Server.V2:
             text = text.replace('"', "'")  # a khjob's labels do not even escape quotes
         # The server puts errors into Prometheus labels without escaping backslashes.
-        text = text.replace("\\", "\\\\")
-        if len(text) <= limit:
-            return text
-        # Never half of a doubled backslash.
-        if text.startswith(CUT):
-            text = text[len(CUT) - limit :]
-            return CUT + text[(len(text) - len(text.lstrip("\\"))) % 2 :]
-        text = text[: limit - len(CUT)]
-        return text[: len(text) - (len(text) - len(text.rstrip("\\"))) % 2] + CUT
+        return cut(text.replace("\\", "\\\\"), limit)
+
+
+def cut(text: str, limit: int) -> str:
+    """Return an escaped text cut to `limit` characters, at its end or where it was cut already."""
+    if len(text) <= limit:
+        return text
+    # Never half of a doubled backslash.
+    if text.startswith(CUT):
+        text = text[len(CUT) - limit :]
+        return CUT + text[(len(text) - len(text.lstrip("\\"))) % 2 :]
+    text = text[: limit - len(CUT)]
+    return text[: len(text) - (len(text) - len(text.rstrip("\\"))) % 2] + CUT
 
 
 def excerpt(output: Captured, editor: Editor, *, of_plugin: bool = False) -> Excerpt:

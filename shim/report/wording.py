@@ -12,6 +12,7 @@ from shim.supervise.outcome import Ending, Outcome
 
 NO_MESSAGE = "The check failed without saying why."
 UNKNOWN = "UNKNOWN: the plugin could not find out (exit status 3), so this may be no outage."
+NO_TIME_FOR_ANOTHER = "There was no time for another attempt."
 NAGIOS_STATUSES = range(4)
 
 # By convention: timeout(1), and POSIX (Shell Command Language, 2.8.2).
@@ -26,6 +27,12 @@ def lines_left_out(count: int) -> str:
     """Return the line that stands for `count` lines."""
     lines = "1 line is" if count == 1 else f"{count:,} lines are"
     return f"{CUT} {lines} left out here; the pod's log has everything {CUT}"
+
+
+def scripts_left_out(count: int) -> str:
+    """Return the line that stands for what `count` scripts of a folder said."""
+    scripts = "1 more script" if count == 1 else f"{count:,} more scripts"
+    return f"{CUT} what {scripts} said is left out here; the pod's log has everything {CUT}"
 
 
 def middle_left_out(size: int) -> str:
@@ -73,26 +80,31 @@ def silence(
     return f"{text}; the last line on {other}: {other_last_line}"
 
 
-def ending(outcome: Outcome) -> str:
-    """Return the sentence on a script that did not end by itself."""
+def ending(outcome: Outcome, subject: str = "the script") -> str:
+    """Return the sentence on a script, or `subject`, that did not end by itself."""
     if outcome.ending is Ending.DIED and outcome.signal is not None:
         what = signal.strsignal(outcome.signal)
         return (
-            f"The script died of {signals.name(outcome.signal)}"
+            f"{subject[0].upper()}{subject[1:]} died of {signals.name(outcome.signal)}"
             f" ({what}) after {show(outcome.duration)}."
         )
     after = show(outcome.stopped_after or 0.0)
     if outcome.stopped_by is StoppedBy.SIGNAL:
-        text = f"{_told_to_stop(outcome)}, before the script had finished."
+        text = f"{told_to_stop(outcome)}, before {subject} had finished."
     elif outcome.stopped_by is StoppedBy.TIMEOUT:
         text = (
-            f"Timed out: the script was still running after {after}, the limit that"
+            f"Timed out: {subject} was still running after {after}, the limit that"
             " SHIM_TIMEOUT sets."
+        )
+    elif outcome.stopped_by is StoppedBy.SHARE:
+        text = (
+            f"Timed out: {subject} was still running after {after} and was stopped, since other"
+            " scripts of the folder were waiting for their share of the time."
         )
     else:
         left = outcome.time_left or 0.0
         text = (
-            f"Timed out: the script was still running after {after} and was stopped"
+            f"Timed out: {subject} was still running after {after} and was stopped"
             f" {show(abs(left))} {'before' if left >= 0 else 'after'} the check's deadline."
         )
         if left < 0:
@@ -114,10 +126,11 @@ def ending(outcome: Outcome) -> str:
 
 def exited_when_told(outcome: Outcome) -> str:
     """Return the sentence on a script that failed after khshim was told to stop."""
-    return f"{_told_to_stop(outcome)}; the script then exited with status {outcome.exit_status}."
+    return f"{told_to_stop(outcome)}; the script then exited with status {outcome.exit_status}."
 
 
-def _told_to_stop(outcome: Outcome) -> str:
+def told_to_stop(outcome: Outcome) -> str:
+    """Return the beginning of the sentence on a signal that khshim got."""
     signum = outcome.stop_signal or 0
     after = show(outcome.stopped_after or 0.0)
     return f"khshim was told to stop by {signals.name(signum)} after {after}{_sender(signum)}"
@@ -142,7 +155,7 @@ def no_time_for_another(longest: float, delay: float, left: float) -> str:
     `longest` is the longest attempt so far, and `left` the time before the `delay`.
     """
     return (
-        f"There was no time for another attempt: one took {show(longest)},"
+        f"{NO_TIME_FOR_ANOTHER[:-1]}: one took {show(longest)},"
         f" SHIM_ATTEMPT_DELAY is {show(delay)}, and {show(left)} were left."
     )
 

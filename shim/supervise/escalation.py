@@ -14,6 +14,7 @@ class StoppedBy(Enum):
 
     DEADLINE = "the deadline"
     TIMEOUT = "SHIM_TIMEOUT"
+    SHARE = "its share of a folder's time"
     SIGNAL = "a signal"
 
 
@@ -48,6 +49,8 @@ class Escalation:
 
     def due(self, now: float) -> int | None:
         """Return the signal that is to be sent at `now`."""
+        if self.stopped_by is None and self._budget.has_changed():
+            self._terminate_at, self.kill_at = self._budget.terminate_at, self._budget.kill_at
         if self.kill_at is not None and now >= self.kill_at:
             self.kill_at = self._terminate_at = None
             self.killed_at = now
@@ -81,6 +84,8 @@ class Escalation:
         return signum in self._terminating
 
     def _limit(self) -> StoppedBy:
+        if self._budget.limited_by_share:
+            return StoppedBy.SHARE
         return StoppedBy.TIMEOUT if self._budget.limited_by_timeout else StoppedBy.DEADLINE
 
     def _stop(self, by: StoppedBy, now: float) -> None:

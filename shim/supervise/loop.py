@@ -211,7 +211,7 @@ class Supervisor:
         exited = result is not None and result.si_code == os.CLD_EXITED
         if result is None:
             ending = Ending.STUCK
-        elif escalation.stopped_by in (StoppedBy.DEADLINE, StoppedBy.TIMEOUT):
+        elif escalation.stopped_by not in (None, StoppedBy.SIGNAL):
             ending = Ending.TIMED_OUT
         elif exited:
             ending = Ending.EXITED
