@@ -9,7 +9,7 @@ import pytest
 from shim.checks import inputs
 from shim.checks.kubernetes_api import Api, connect
 from shim.checks.verdict import InputError
-from tests import test_fail_closed as table
+from tests.support import wrong_values as table
 
 A_HOST = inputs.A_HOST
 KINDS: dict[str, tuple[Callable[[], object], tuple[str, ...], str]] = {
