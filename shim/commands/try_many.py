@@ -43,6 +43,7 @@ class Tried(NamedTuple):
     seconds: float
     note: str
     output: str
+    missing: Sequence[str] = ()
 
 
 def try_many(
@@ -55,6 +56,8 @@ def try_many(
 ) -> int:
     """Try each command; return 0 where all are OK, 1 where one is not."""
     tried = _try_all(commands, server, timeout)
+    for sentence in [sentence for one in tried for sentence in one.missing]:
+        complain(f"khshim try: note that {sentence}\n")
     status = 0 if all(one.ok for one in tried) else 1
     if junit is not None:
         try:
@@ -116,7 +119,7 @@ def _try_one(
     seconds = (receiver.stored_at or time.time()) - trial.started_at
     text = output.decode("utf-8", "replace")
     note = next(iter(warnings(trial)), unreported_words(trial))
-    return Tried(script, trial.ok, errors, seconds, note, text)
+    return Tried(script, trial.ok, errors, seconds, note, text, trial.plan.missing)
 
 
 def _table(tried: Sequence[Tried]) -> str:
