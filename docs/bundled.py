@@ -132,7 +132,7 @@ def _section(one: Bundled) -> str:
         required = f"**required**, or {alternative}" if alternative else "**required**"
         shown = required if default is None else default
         lines.append(f"| `{name}` | {shown} | {meaning.replace('|', chr(92) + '|')} |")
-    lines += ["", f"    {one.example}", ""]
+    lines += ["", "```sh", one.example, "```", ""]
     if one.rights:
         lines += [f"Rights: `{one.rights}`, which `khshim manifest` reads in the script.", ""]
     return "\n".join(lines)

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 from docs.panels import BORDER, DIM, STYLE, TEXT, Box, Series, Window, panel
 from shim.commands.fake_kuberhealthy import Receiver
 from shim.kuberhealthy import Server
-from tests.support.checks import busy_server, side_by_side
+from tests.support.checks import busy_server, side_by_side, written
 from tests.support.grafana import expressions, filled, legend
 from tests.support.khshim import NO_CHANGES, Shim
 from tests.support.prometheus import Monitoring, eventually, monitoring
@@ -44,13 +44,15 @@ RETRIED = {"SHIM_ATTEMPTS": "3", "SHIM_ATTEMPT_DELAY": "0.2s"}
 class Check(NamedTuple):
     """A check of the picture; its script reads the number of the run in ROUND.
 
-    In the rounds of `busy` the server answers 503 to the first attempt to report.
+    In the rounds of `busy` the server answers 503 to the first attempt to report. With
+    `others`, scripts by their names, it is a folder of all of them.
     """
 
     namespace: str
     script: str
     env: Mapping[str, str] = NO_CHANGES
     busy: Sequence[int] = ()
+    others: Mapping[str, str] = NO_CHANGES
 
 
 BUSY = "dd if=/dev/zero of=/dev/null bs=64k count={} 2>/dev/null"
@@ -66,6 +68,14 @@ CHECKS = {
         "shop",
         "case $ROUND in 4|10|11|14) [ -e $0.again ] || { > $0.again; exit 1; };; esac; rm -f $0.again",
         RETRIED,
+    ),
+    "nightly": Check(
+        "infra",
+        "sleep 0.2",
+        others={
+            "backups.sh": "sleep 0.4; [ $ROUND -ne 5 ] || { echo 'the last one is 3 days old' >&2; exit 1; }",
+            "queues.sh": "exec sleep $(echo $ROUND | awk '{print 0.9 - $1 * 0.04}')",
+        },
     ),
     "dns": Check("infra", BUSY.format(1000), busy=(6, 12, 13)),
     "disk": Check(
@@ -107,9 +117,7 @@ def run_all(prometheus: Monitoring, folder: Path) -> None:
 
 def run(name: str, check: Check, number: int, prometheus: Monitoring, folder: Path) -> None:
     """Run a check once."""
-    path = folder / f"{name}.sh"
-    path.write_text(f"#!/bin/sh\n{check.script}\n")
-    path.chmod(0o755)
+    path = written(folder / name, check.script, check.others)
     settings = {
         "KH_POD_NAMESPACE": check.namespace,
         "SHIM_CHECK_NAME": name,

@@ -27,7 +27,7 @@ STYLE = (
 )
 # Pixels: what a panel keeps free of its own for its title, its axes and its legend.
 TITLE, AXIS, LEGEND, PAD, LEFT = 34, 22, 26, 12, 66
-CHARACTER = 6.6  # the width of one, on average
+CHARACTER = 6.3  # the width of one, on average
 
 
 class Series(NamedTuple):
@@ -209,6 +209,6 @@ def _time_axis(area: Box, window: Window) -> Iterator[str]:
 def _legend(names: Sequence[tuple[str, str]], box: Box) -> Iterator[str]:
     x, y = box.x + PAD, box.y + box.height - 12
     for name, colour in names:
-        yield f'<rect x="{x:.1f}" y="{y - 6:.1f}" width="14" height="4" rx="2" fill="{colour}"/>'
-        yield _text(x + 20, y, name, "")
-        x += 20 + len(name) * CHARACTER + 16
+        yield f'<rect x="{x:.1f}" y="{y - 6:.1f}" width="12" height="4" rx="2" fill="{colour}"/>'
+        yield _text(x + 17, y, name)
+        x += 17 + len(name) * CHARACTER + 10

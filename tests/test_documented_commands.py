@@ -66,6 +66,7 @@ TABLE = [
     Row(r"docker tag .*|mkdir -p checks|echo .* >checks/.*", Where.IMAGE, ""),
     Row(r"pipx install \.|uv tool install \.", Where.INSTALLS, ""),
     Row(r"python3 -m venv .*|pip install .*", Where.INSTALLS, ""),
+    Row(r"kubectl proxy &|KUBERNETES_API=.*", Where.ELSEWHERE, "tests/cluster/test_bundled.py"),
     Row(r"khshim try \./my_script\.sh", Where.HERE, "(?s).*OK   reported"),
     Row(r"SHIM_SCRIPT=checks/ khshim try", Where.HERE, "(?s).*OK   reported"),
     Row(r"khshim try checks/", Where.HERE, "(?s)SCRIPT .*2 of 2 OK"),

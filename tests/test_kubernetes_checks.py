@@ -170,13 +170,14 @@ def one(api: ApiServer, plural: str, name: str) -> dict[str, Any]:
             "image_pull.py",
             {"IMAGE": "pause"},
             [],
-            "1 pull in the namespace shop within 1 h, the slowest took",
+            "2 pulls in the namespace shop within 1 h, the slowest took",
         ),
         (
             "image_pull.py",
             {"MAX_TIME": "0s"},
             [
                 "The image localhost:5000/missing:9 for the pod shop/stuck-",
+                "The image localhost:5000/pause:1 for the pod shop/web-",
                 "The image localhost:5000/pause:1 for the pod shop/web-",
             ],
             "",

@@ -37,6 +37,18 @@ SCRIPTS = {
 # An image that knows nothing of khshim.
 OTHER = "khshim-root-busybox:1"
 OPTIONS = {"elsewhere": [f"--in={OTHER}", "--user=65532"]}
+# Bundled scripts, with the address of the API server, since no kube-proxy serves the usual one.
+BUNDLED = {
+    "pod_status.py": [],
+    "node_ready.py": [],
+    # The example for each version is called dns-check already.
+    "dns_check.py": [
+        "--name=dns-check-py",
+        "--env=NAMES=kubernetes.default.svc.cluster.local",
+        f"--env=RESOLVER={NODE}",
+    ],
+}
+API = [f"--env=KUBERNETES_SERVICE_HOST={NODE}", "--env=KUBERNETES_SERVICE_PORT=6443"]
 TIMEOUTS = {"hanging": "1m", "stubborn": "1m"}
 
 
@@ -59,6 +71,18 @@ def generate(name: str, server: Server, folder: Path) -> str:
     return yaml.safe_dump_all([config_map, check])
 
 
+def bundled(name: str, server: Server) -> str:
+    """Return what `khshim manifest` writes for a bundled script, with its rights."""
+    command = [
+        *(sys.executable, "-m", "shim", "manifest", name, f"--server={server.value}"),
+        *(f"--namespace=checks-{server.value}", "--interval=1h", "--timeout=20m"),
+        *BUNDLED[name],
+    ]
+    if name != "dns_check.py":
+        command += API
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
 def derived(server: Server) -> str:
     """Return the example for a version with an image that has a script of its own."""
     _, check = load(EXAMPLES[server].read_text())
@@ -74,5 +98,6 @@ def all_manifests(server: Server, folder: Path) -> str:
     """Return everything that is applied before the tests begin, as one stream of YAML."""
     # A KuberhealthyJob that is there before v2 is the master never runs.
     documents = [generate(name, server, folder) for name in SCRIPTS if name != "once"]
+    documents += [bundled(name, server) for name in BUNDLED]
     documents += [EXAMPLES[server].read_text(), derived(server)]
     return "---\n".join(documents)

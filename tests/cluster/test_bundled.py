@@ -84,7 +84,9 @@ spec:
     metadata: {labels: {app: web}}
     spec:
       terminationGracePeriodSeconds: 0
-      containers: [{name: main, image: "localhost:5000/pause:1", resources: {requests: {memory: 1Mi}}}]
+      containers:
+      - {name: main, image: "localhost:5000/pause:1", imagePullPolicy: Always,
+         resources: {requests: {memory: 1Mi}}}
 ---
 apiVersion: apps/v1
 kind: Deployment
@@ -272,7 +274,7 @@ def shop(kubernetes: Kubernetes) -> Iterator[Shop]:
         (
             "image_pull.py",
             {"MAX_TIME": "0s", "IMAGE": "pause"},
-            ["The image localhost:5000/pause:1"],
+            ["The image localhost:5000/pause:1 for the pod shop/web-"] * 2,
         ),
         ("image_pull.py", {}, ["The image localhost:5000/missing:9 for the pod shop/stuck-"]),
         ("tls_secrets.py", {}, ["The certificate in the secret shop/stale expired at"]),
@@ -325,6 +327,25 @@ def test_pages_are_read_to_the_end(shop: Shop) -> None:
         kubernetes_api.name_of(pod) for pod in api.list(kubernetes_api.PODS, NAMESPACE, limit="2")
     ]
     assert small == names
+
+
+def test_through_kubectl_proxy(shop: Shop) -> None:
+    """As on a laptop: `khshim try`, with one's own rights."""
+    proxy = ["kubectl", "proxy", "--port=0"]
+    with subprocess.Popen(
+        proxy, env=shop.kubernetes.environ, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        address = process.stdout.readline().rpartition(" ")[2].strip()
+        result = subprocess.run(
+            [sys.executable, "-m", "shim", "try", "--json", "pod_status.py"],
+            env={**base_environ(), "KUBERNETES_API": f"http://{address}", "NAMESPACE": NAMESPACE},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        process.terminate()
+    assert (result.returncode, json.loads(result.stdout)) == (0, {"OK": True, "Errors": []})
 
 
 def test_record(shop: Shop, request: pytest.FixtureRequest) -> None:

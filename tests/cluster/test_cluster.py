@@ -115,6 +115,21 @@ def test_verdicts(
     record_property("seen", seen)
 
 
+@pytest.mark.parametrize(
+    ("check", "patterns"),
+    [
+        # Those that are there are Kuberhealthy's own.
+        ("pod-status", [r"There is no pod in the namespace checks-v\d$"]),
+        ("node-ready", []),
+        ("dns-check-py", []),
+    ],
+)
+def test_bundled_checks_with_the_rights_of_their_manifests(
+    server: Kuberhealthy, check: str, patterns: list[str]
+) -> None:
+    assert_shown(server, check, patterns)
+
+
 @pytest.mark.case("a script that fails, with quotes, a backslash and an umlaut")
 def test_every_character_arrives(server: Kuberhealthy, record_property: Record) -> None:
     quote = "'" if server.server is Server.V2 else '"'

@@ -22,6 +22,7 @@ from tests.image.containers import (
     podman,
     wait_for,
 )
+from tests.support.manifests import ROOT
 from tests.support.servers import name_server, relay
 
 Make = Callable[..., Cluster]
@@ -106,6 +107,21 @@ def test_python_scripts_can_use_the_library(anywhere: Cluster) -> None:
     mount = anywhere.mount("import shim\nprint(shim.deadline() > 0)\n", "check.py")
     assert anywhere.run("check.py", options=[mount]) == (True, [])
     assert anywhere.output == "True\n"
+
+
+def test_a_bundled_check_in_python(anywhere: Cluster) -> None:
+    """By its name, and as a file of a ConfigMap, with khshim's own interpreter and modules."""
+    script = "certificate_expiry.py"
+    mount = anywhere.mount((ROOT / "scripts" / script).read_text(), script)
+    error = "the variable holds no certificate in PEM form, or one that breaks off"
+    env = {"CERTIFICATE": "none"}
+    assert anywhere.run(script, env=env, options=[mount, *RESTRICTED]) == (False, [error])
+
+
+def test_a_bundled_check_by_its_name(anywhere: Cluster) -> None:
+    error = "this is no pod: elsewhere start kubectl proxy and set KUBERNETES_API="
+    ok, [line] = anywhere.run("node_ready.py", options=RESTRICTED)
+    assert not ok and error in line
 
 
 def test_the_useful_part_of_the_standard_library(anywhere: Cluster) -> None:

@@ -18,7 +18,8 @@ from tests.support.khshim import NO_CHANGES, Shim
 class Check(NamedTuple):
     """A check: the text of its script, its settings, and its time; `alerts` are to fire for it.
 
-    `server_is_busy` makes the server answer 503 to the first attempt to report.
+    `server_is_busy` makes the server answer 503 to the first attempt to report. With `others`,
+    scripts by their names, it is a folder of all of them.
     """
 
     alerts: set[str]
@@ -26,6 +27,7 @@ class Check(NamedTuple):
     env: Mapping[str, str] = NO_CHANGES
     timeout: float = 60
     server_is_busy: bool = False
+    others: Mapping[str, str] = NO_CHANGES
 
 
 RETRIED = {"SHIM_ATTEMPTS": "2", "SHIM_ATTEMPT_DELAY": "0s"}
@@ -43,15 +45,14 @@ CHECKS = {
     "hardly-reported": Check({"CheckReportsWithDifficulty"}, "exit 0", server_is_busy=True),
     "flaky": Check({"CheckIsFlaky"}, FAILS_FIRST, RETRIED),
     "retried-in-vain": Check({"CheckFails"}, "echo no >&2; exit 1", RETRIED),
+    "folder": Check({"CheckFails"}, "exit 0", others={"orders.sh": "echo no >&2; exit 1"}),
     "warning": Check({"CheckWarns"}, "echo 'disk 91 %' >&2; exit 1", {"SHIM_WARN_EXIT_CODES": "1"}),
 }
 
 
 def run_check(name: str, check: Check, gateway: str, folder: Path) -> None:
     """Run a check once, from the start of its pod to the push of its metrics."""
-    path = folder / f"{name.encode().hex()}.sh"
-    path.write_text(f"#!/bin/sh\n{check.script}\n")
-    path.chmod(0o755)
+    path = written(folder / name.encode().hex(), check.script, check.others)
     settings = {
         "SHIM_SCRIPT": str(path),
         "SHIM_PUSHGATEWAY_URL": gateway,
@@ -67,6 +68,15 @@ def run_check(name: str, check: Check, gateway: str, folder: Path) -> None:
         process = Shim(receiver).start(env=settings)
         _, stderr = process.communicate()
     assert b'"metrics_pushed"' in stderr, stderr.decode()
+
+
+def written(folder: Path, script: str, others: Mapping[str, str]) -> Path:
+    """Write scripts into a folder; return what SHIM_SCRIPT is to be: the one, or the folder."""
+    folder.mkdir(exist_ok=True)
+    for name, text in {"check.sh": script, **others}.items():
+        (folder / name).write_text(f"#!/bin/sh\n{text}\n")
+        (folder / name).chmod(0o755)
+    return folder if others else folder / "check.sh"
 
 
 @contextmanager
