@@ -671,6 +671,14 @@ def test_nothing_is_left_and_khshim_is_told_by_a_second_signal(
     wait_until_gone(int(ready.read_text()))
 
 
+def test_without_proc(shim: Shim, folder: Folder) -> None:
+    unmount = ["sh", "-c", 'umount -l /proc && exec "$@"', "sh"]
+    path = folder({"a.sh": failing("row 17"), "b.sh": "#!/bin/sh\necho out\n"})
+    result = shim.run(str(path), prefix=[*pid_1(), *unmount])
+    assert result.errors == ["1 of 2 scripts failed: a.sh.", "a.sh: row 17"]
+    assert result.stdout == b"b.sh: out\n"
+
+
 def test_a_trial_of_a_folder_as_one_check(folder: Folder) -> None:
     path = folder({"a.sh": "#!/bin/sh\necho words >&2\n", "b.sh": failing("bad")})
     result = subprocess.run(

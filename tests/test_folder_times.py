@@ -110,16 +110,17 @@ def test_none_is_stopped_for_others_before_it_had_a_moment() -> None:
 
 def test_what_the_others_do_not_need_is_its() -> None:
     one, queue = share(8)
-    assert one.kill_at == NOW + 40  # none has ended yet: half of the equal part for each
+    assert one.kill_at == NOW + 40  # half of the equal part for each
     queue.ended(2)
-    queue.ended(4)
-    assert queue.average == 3
+    assert not one.has_changed()
+    queue.ended(12)
+    assert queue.average == 7
     assert one.has_changed()
     assert not one.has_changed()
-    assert one.kill_at == NOW + 48  # twice the average for each
+    assert one.kill_at == NOW + 32  # twice the average for each
     queue.waiting = 4
     assert one.has_changed()
-    assert one.kill_at == NOW + 54
+    assert one.kill_at == NOW + 46
     queue.waiting = 0
     assert one.has_changed()
     assert (one.terminate_at, one.kill_at, one.limited_by_share) == (NOW + 55, NOW + 60, False)

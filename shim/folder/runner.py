@@ -46,6 +46,8 @@ def main(folder: str, results: str, grace_period: str, deadline: str, end: str) 
     """
     inbox = SignalInbox()
     os.set_inheritable(int(results), False)
+    for fd in (1, 2):
+        os.set_blocking(fd, False)  # khshim's pipes: without /proc they cannot be opened anew
     notes = Notes(int(results))
     status = BUG
     try:

@@ -101,9 +101,9 @@ class Share(Budget):
 
     At its start it is promised an equal part of what is left until `end`, the moment of
     SIGKILL for all. It may go on after that until what is left is needed by those that have
-    to follow it in its place, one after the other: twice as long as scripts have taken on
-    average, but no more than an equal part, and half of one as long as none has ended. So a
-    slow script is not stopped for nothing, and one that hangs does not take the others' time.
+    to follow it in its place, one after the other: for each half of an equal part, or twice as
+    long as scripts have taken on average if that is more, up to a whole one. So a slow script
+    is not stopped for nothing, and one that hangs does not take the others' time.
     `turns_at_start` is how many there are to follow it. `timeout` is SHIM_TIMEOUT. `left` are
     the seconds until the check's deadline.
     """
@@ -163,7 +163,6 @@ class Share(Budget):
         turns = self._queue.turns(self._place)
         if self._end is None or not turns:
             return None
-        average = self._queue.average
-        need = min(2 * average, self._equal_part) if average else self._equal_part / 2
+        need = min(max(2 * self._queue.average, self._equal_part / 2), self._equal_part)
         promised_until = self.started_at + max(self._equal_part, LEAST_SHARE)
         return max(promised_until, self._end - turns * need)

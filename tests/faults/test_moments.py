@@ -100,6 +100,48 @@ def test_no_run_ends_without_a_reason(
     assert endings["reported"] > 0 or latest < 0.1
 
 
+@pytest.mark.timeout(1800)
+def test_a_folder_that_is_stopped_at_any_moment(tmp_path: Path) -> None:
+    """Each script is told of once: it passed, it failed, it had not ended, or it was not run."""
+    for number in range(6):
+        path = tmp_path / f"{number}.sh"
+        path.write_text(f"#!/bin/sh\nsleep 0.0{number}\necho words >&2\nexit {number % 2}\n")
+        path.chmod(0o755)
+    seed = random.randrange(10**9)
+    print(f"seed {seed}")
+    rng = random.Random(seed)
+    plans = [rng.uniform(0, 0.8) for _ in range(RUNS)]
+
+    def one(number: int) -> str:
+        with Receiver(Server.V3, 60) as receiver:
+            shim = Shim(receiver)
+            name, value = "KHSHIM_TEST_MARKER", f"folder-{os.getpid()}-{number}"
+            process = shim.start(str(tmp_path), env={name: value, "SHIM_PARALLEL": "2"})
+            # The moment is what is tested: there is no event to wait for.
+            threading.Event().wait(plans[number])
+            process.send_signal(signal.SIGTERM)
+            stdout, stderr = process.communicate(timeout=30)
+            shim.check_requests()
+            left = [pid for pid in pids_of(f"{name}={value}") if is_alive(pid)]
+            assert not left, f"left: {left}"
+            run = Run(process.returncode, stdout, stderr, receiver.stored)
+            if run.report is None:
+                assert run.exit_status == -signal.SIGTERM and b"started" not in stderr
+                return "died of SIGTERM before it began"
+            if "had ended" not in run.errors[0] and "of 6 scripts" not in run.errors[0]:
+                return "told to stop before there was a script"
+            told = "\n".join(error for error in run.errors if " of 6 scripts " in error)
+            names = [f"{n}.sh" for n in range(6) if f"{n}.sh" in told]
+            passed = run.event("folder_ended")["passed"]
+            assert len(names) + passed == 6 or not told, run.errors
+            return "stopped" if "told to stop" in run.errors[0] else "ended"
+
+    with ThreadPoolExecutor(WORKERS) as pool:
+        endings = Counter(pool.map(one, range(RUNS)))
+    print(dict(endings))
+    assert endings["stopped"] > 0
+
+
 @pytest.mark.timeout(600)
 def test_every_exit_status(script: Write) -> None:
     path = script('#!/bin/sh\nexit "$1"\n')

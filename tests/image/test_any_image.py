@@ -13,7 +13,15 @@ from uuid import uuid4
 import pytest
 import trustme
 
-from tests.image.containers import PODMAN, RESTRICTED, WITH_SHELL, Cluster, podman, wait_for
+from tests.image.containers import (
+    AS_A_KUBELET,
+    PODMAN,
+    RESTRICTED,
+    WITH_SHELL,
+    Cluster,
+    podman,
+    wait_for,
+)
 from tests.support.manifests import ROOT
 from tests.support.servers import name_server, relay
 
@@ -57,6 +65,27 @@ def test_a_shell_script(make_cluster: Make, root: str) -> None:
     mount = cluster.mount('#!/bin/sh -eu\necho out\necho "$1" >&2\nfalse\necho not reached\n')
     assert cluster.run("check.sh", "a b", options=[mount]) == (False, ["a b"])
     assert cluster.output == "out\n"
+
+
+def test_a_folder_of_scripts(anywhere: Cluster) -> None:
+    """Its runner is the same interpreter, with khshim's own libraries and none of the image's."""
+    hang = "import time\nprint('waiting', flush=True)\ntime.sleep(1000)\n"
+    folder = folder_with(
+        anywhere,
+        {
+            "a.py": "import os, sys\nsys.exit(os.environ['LD_PRELOAD'])\n",
+            "b.py": hang,
+            "c.py": "import shim\nprint('fine')\n",
+        },
+    )
+    env = {"SHIM_TIMEOUT": "2s", "SHIM_METRICS_FILE": "/x", "LD_PRELOAD": "/no/such.so"}
+    options = [f"--volume={folder}:/checks:ro", *RESTRICTED, *AS_A_KUBELET]
+    ok, errors = anywhere.run("/checks", env=env, options=options)
+    assert not ok
+    assert errors[0] == "2 of 3 scripts failed: a.py, b.py."
+    assert "a.py: /no/such.so" in errors
+    assert any("the limit that SHIM_TIMEOUT sets" in error for error in errors)
+    assert anywhere.event("folder_ended")["passed"] == 1
 
 
 def test_a_script_that_the_image_cannot_run(make_cluster: Make) -> None:
