@@ -18,6 +18,8 @@ BEFORE_THE_SPAWN = {
     "shim",
     "shim.__main__",
     "shim.budget",
+    # Outside a container, where kills for memory before the script do not count.
+    "shim.cgroup",
     "shim.cli",
     "shim.durations",
     "shim.executable",
