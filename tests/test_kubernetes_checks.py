@@ -518,6 +518,17 @@ def test_an_overloaded_server_is_asked_again(api: ApiServer, status: int) -> Non
     assert len(api.requests) == 4
 
 
+def test_a_redirect_is_not_followed(
+    tls_api: ApiServer, authority: trustme.CA, tmp_path: Path
+) -> None:
+    """It could lead the token elsewhere."""
+    tls_api.status = 302
+    account = Account(tmp_path, tls_api.url, authority)
+    with pytest.raises(CheckError, match="answered with status 302 to the request for pods"):
+        list(in_pod(account.environ, account.folder).list(PODS, NAMESPACE))
+    assert [path for path, _, _ in tls_api.requests] == [f"/api/v1{OF_SHOP}pods"]
+
+
 def test_where_nobody_listens(api: ApiServer) -> None:
 
     url = f"http://127.0.0.1:{closed_port()}"

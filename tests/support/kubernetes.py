@@ -118,6 +118,8 @@ def api_server(recording: Recording, *, context: Any = None) -> Iterator[ApiServ
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
+            if status == 302:
+                self.send_header("Location", f"{api.url}/elsewhere")
             self.end_headers()
             self.wfile.write(body)
 
