@@ -87,17 +87,6 @@ class Started:
         self.memory: MemoryCgroup | None = None
         self.kills_before = 0
 
-    def look_at_memory(self) -> None:
-        """Note how many were killed for memory, at once: the script may be the next.
-
-        A container's cgroup begins with it, so that for PID 1 all of them count.
-        """
-        from shim.cgroup import memory_cgroup  # the script does not wait for this import
-
-        self.memory = memory_cgroup()
-        if self.memory is not None and os.getpid() != 1:
-            self.kills_before = self.memory.kills()
-
 
 class NotStarted:
     """A script that does not run.
@@ -174,12 +163,13 @@ def _start_script(run: Run, inbox: "SignalInbox") -> Started:
         terminate_at=run.terminate_at_unix(),
         metrics_file=run.metrics_file.path if run.metrics_file else None,
     )
+    memory = _memory_before()
     child = _spawn(path, argv, settings, environ)
     if terminate_at is not None and time.monotonic() >= terminate_at:
         # exec waited for the volume, which cannot be interrupted.
         _undo(child)
         raise Hang(None)
-    return _watch(Started(run, child, path, problem, started_at))
+    return _watch(Started(run, child, path, problem, started_at), memory)
 
 
 def _start_folder(run: Run, path: str, started_at: float) -> Started:
@@ -187,18 +177,37 @@ def _start_folder(run: Run, path: str, started_at: float) -> Started:
     from shim.folder.launch import Launch  # most runs have one script
 
     launch = Launch(run, path)
+    memory = _memory_before()
     child = _spawn(path, launch.argv, run.settings, launch.environ)
-    return _watch(Started(run, child, path, None, started_at, launch.results))
+    return _watch(Started(run, child, path, None, started_at, launch.results), memory)
 
 
-def _watch(started: Started) -> Started:
+def _memory_before() -> "tuple[MemoryCgroup | None, int]":
+    """Return this process's memory cgroup, and how many processes were killed for it so far.
+
+    The script may be the next, so soon that only a look before its start can tell. For PID 1
+    all of them count, since its container's cgroup begins with it: it looks later.
+    """
+    if os.getpid() == 1:
+        return None, 0
+    from shim.cgroup import memory_cgroup
+
+    memory = memory_cgroup()
+    return memory, 0 if memory is None else memory.kills()
+
+
+def _watch(started: Started, memory: "tuple[MemoryCgroup | None, int]") -> Started:
     """Get ready to watch what was started, which does not wait for what is imported here."""
     child = started.child
-    if child.is_only_child and os.getpid() != 1:
+    started.memory, started.kills_before = memory
+    if os.getpid() == 1:
+        from shim.cgroup import memory_cgroup
+
+        started.memory = memory_cgroup()
+    elif child.is_only_child:
         from shim.subreaper import adopt_orphans
 
         child.orphans_are_adopted = adopt_orphans()
-    started.look_at_memory()
     return started
 
 
