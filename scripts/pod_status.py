@@ -8,7 +8,8 @@ ALLOW_NONE      true: it passes where there is no pod           (default: false)
 KUBERNETES_API  where kubectl proxy listens                     (default: the pod's API server)
 
 A pod is as it should be when it has succeeded, or when it runs and is ready. Kuberhealthy's own
-pods are left out. It ends with 1 for a pod that is not, with 2 for a wrong value.
+pods are left out. A failed pod of a job stays until the job goes: SELECTOR=!job-name leaves such
+out. It ends with 1 for a pod that is not, with 2 for a wrong value.
 
 Example: khshim manifest pod_status.py --interval 5m --timeout 1m --env SELECTOR=app=web
 Replaces: pod-status-check

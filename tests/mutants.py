@@ -38,6 +38,7 @@ REPORT = ("wording", "build", "headline", "plugins")
 # The test files of each module, those first that kill most.
 TESTS: dict[str, tuple[str, ...]] = {
     "shim/budget.py": ("budget", "escalation"),
+    "shim/checks/inputs.py": ("inputs",),
     "shim/delivery/responses.py": ("responses", "deliver"),
     "shim/observe/perfdata.py": ("perfdata", "plugins"),
     "shim/report/attempts.py": ("attempts", "verdict"),

@@ -9,9 +9,9 @@ import pytest
 from shim.checks import inputs
 from shim.checks.kubernetes_api import Api, connect
 from shim.checks.verdict import InputError
-from tests import test_fail_closed as table
+from tests.support import wrong_values as table
 
-A_HOST = inputs.A_HOST
+A_HOST = "a host name or an address, without scheme, port and brackets"
 KINDS: dict[str, tuple[Callable[[], object], tuple[str, ...], str]] = {
     "a number": (
         lambda: inputs.number("X", "1", 0, 36500),
@@ -46,6 +46,21 @@ KINDS: dict[str, tuple[Callable[[], object], tuple[str, ...], str]] = {
         table.NO_OBJECTS,
         "names",
     ),
+    "host names": (
+        lambda: inputs.items("X", inputs.a_host, "host names"),
+        ("", " ", "-x", "localhost -x", "a..b", "http://x", "a:5", "*", "5", "a,b"),
+        "host names",
+    ),
+    "paths": (
+        lambda: inputs.items("X", inputs.a_path, "absolute paths"),
+        ("", " ", "a", "a/", "/a b/", "-x"),
+        "absolute paths",
+    ),
+    "one of three": (
+        lambda: inputs.choice("X", ("any", "ipv4", "ipv6"), "any"),
+        ("", " ", "ANY", "ipv5", "any,ipv4"),
+        "any, ipv4 or ipv6",
+    ),
     "an API server": (
         lambda: connect("X"),
         table.NO_API,
@@ -72,7 +87,14 @@ def test_what_is_refused(kind: str, value: str, monkeypatch: pytest.MonkeyPatch)
         (lambda: inputs.number("X", "1", 0, 36500), "36500", 36500),
         (lambda: inputs.number("X", "1", 0, 36500), "0.25", 0.25),
         (lambda: inputs.whole_number("X", "1", 1, 10), "10", 10),
+        (lambda: inputs.whole_number("X", "1", 0, 10), "0", 0),
         (lambda: inputs.port("X"), "65535", 65535),
+        (lambda: inputs.items("X", inputs.a_host, ""), "a.b ::1", ["a.b", "::1"]),
+        (lambda: inputs.items("X", inputs.a_path, ""), "/a /b/c", ["/a", "/b/c"]),
+        *(
+            (lambda: inputs.choice("X", ("any", "ipv4", "ipv6"), "any"), word, word)
+            for word in ("any", "ipv4", "ipv6")
+        ),
         *(
             (lambda: inputs.host("X"), host, host)
             for host in ("localhost", "::1", "bücher.example", "a_b", "x.")
@@ -95,7 +117,7 @@ def test_what_is_refused(kind: str, value: str, monkeypatch: pytest.MonkeyPatch)
                     "x.io/y=z,!b",
                     "a, b",
                 ),
-                *("a in (b)", "a notin (b, c),d=e"),
+                *("a in (b)", "a notin (b, c),d=e", "a in (b),c,!d", "d=e,a in (b)"),
             )
         ),
         (lambda: Api("http://x").namespace("X"), "*", None),

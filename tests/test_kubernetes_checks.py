@@ -553,9 +553,8 @@ def test_a_wrong_right_in_a_script_is_refused(tmp_path: Path) -> None:
     script.write_text(text.replace("# khshim: role=pods", "# khshim: role=pod"))
     result = manifest(str(script), "--interval=5m", "--timeout=1m")
     assert result.returncode == 1
-    assert (
-        "line 17: " in result.stderr and "pod is no resource that Kubernetes has" in result.stderr
-    )
+    number = text.split("\n").index("# khshim: role=pods") + 1
+    assert f"line {number}: role: pod is no resource that Kubernetes has" in result.stderr
 
 
 def test_all_namespaces(api: ApiServer) -> None:
