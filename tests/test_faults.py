@@ -268,6 +268,20 @@ def test_the_limit_on_processes_is_reached(
         assert make_shim().run(path, prefix=limited_processes(limit)).ok
 
 
+def test_the_limit_on_processes_is_reached_by_a_folder(
+    make_shim: MakeShim, script: Write, pids_cgroups: None, tmp_path: Path
+) -> None:
+    for name in "abc":
+        script("#!/bin/sh\nexit 0\n", f"{name}.sh")
+    run = make_shim().run(str(tmp_path), prefix=limited_processes(2))
+    assert "3 of 3 scripts failed: a.sh, b.sh, c.sh." in run.errors
+    assert all("the limit on processes is reached" in error for error in run.errors[1:])
+    assert len(run.errors) == 4
+    # khshim, its thread, the runner, the process of a script, and the script.
+    env = {"SHIM_PARALLEL": "1"}
+    assert make_shim().run(str(tmp_path), env=env, prefix=limited_processes(5)).ok
+
+
 def test_without_threads_no_request_outlives_the_deadline(
     make_shim: MakeShim, script: Write, pids_cgroups: None
 ) -> None:

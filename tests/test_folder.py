@@ -216,7 +216,7 @@ print(json.dumps({{
     "stdin": os.readlink("/proc/self/fd/0"),
     "descriptors": len(os.listdir("/proc/self/fd")),
     "term": signal.getsignal(signal.SIGTERM) == signal.SIG_DFL,
-    "environ": dict(os.environ),
+    "environ": {{k: v for k, v in os.environ.items() if k[:2] in ("KH", "SH", "LD")}},
     "time": int(os.environ["SHIM_DEADLINE"]) - time.time(),
 }}))
 """
@@ -292,9 +292,9 @@ def test_scripts_that_ignore_sigterm_when_the_pod_is_deleted(
 
 
 def test_the_time_is_too_short_for_all(make_shim: MakeShim, folder: Folder) -> None:
-    slow = "#!/bin/sh\necho slow >&2\nsleep 0.7\n"
+    slow = "#!/bin/sh\necho slow >&2\nsleep 0.6\n"
     path = folder({f"{number:02}.sh": slow for number in range(40)})
-    shim = make_shim(timeout=6)
+    shim = make_shim(timeout=7)
     result = run(shim, path, SHIM_PARALLEL="2")
     assert result.exit_status == 0
     assert shim.receiver.stored_at is not None
@@ -565,6 +565,13 @@ def test_metrics(shim: Shim, folder: Folder) -> None:
     warned = [line["message"] for line in events_of(result, "metrics_failed")]
     assert [text for text in warned if "line 2 of SHIM_METRICS_FILE of b.sh is left out" in text]
     assert body.count("# TYPE rows ") == 1
+
+
+def test_without_a_name_the_metrics_are_the_folders(shim: Shim, folder: Folder) -> None:
+    with Gateway() as gateway:
+        run(shim, folder({"a.sh": PASS}), SHIM_PUSHGATEWAY_URL=gateway.url)
+    [(url, _, _)] = gateway.pushed
+    assert "/check/checks/" in f"{url}/"
 
 
 def test_metrics_of_one_name_and_other_types(shim: Shim, folder: Folder) -> None:

@@ -151,3 +151,33 @@ def test_a_call_that_hangs_ends_at_a_terminating_signal(
     with pytest.raises(Hang) as caught:
         call(never, None, inbox)
     assert caught.value.stopped_by == signal.SIGINT
+
+
+def test_a_hung_folder_is_reported_in_time(
+    make_shim: MakeShim, script: Write, hang: MakeHang, tmp_path: Path
+) -> None:
+    shim = make_shim(timeout=9)
+    script("#!/bin/sh\n", "a.sh")
+    hang("open", script("#!/bin/sh\n", "check"))  # opened to see whether it is a script
+    run = shim.run(str(tmp_path))
+    assert run.errors == [
+        f"The folder {tmp_path} did not answer in time, so no script of it was run."
+    ]
+    assert shim.receiver.stored_at is not None
+    assert shim.receiver.stored_at < shim.receiver.deadline
+
+
+def test_a_script_of_a_folder_that_hangs_is_reported(
+    make_shim: MakeShim, script: Write, hang: MakeHang, tmp_path: Path
+) -> None:
+    shim = make_shim(timeout=9)
+    script("#!/bin/sh\necho failed >&2\nexit 1\n", "a.sh")
+    hang("exec", script("#!/bin/sh\n", "b.sh"))
+    run = shim.run(str(tmp_path), env={"SHIM_PARALLEL": "1"})
+    # Nothing in the process that waits in exec can act, but the others can.
+    assert run.errors[0].startswith("Timed out: the runner of the scripts was still running after")
+    assert run.errors[1:] == [
+        "1 of 2 scripts failed: a.sh.",
+        "1 of 2 scripts had not ended: b.sh.",
+        "a.sh: failed",
+    ]

@@ -97,7 +97,7 @@ class Observers:
             return None
         # The label is part of the group that a push replaces: without it all checks of a
         # namespace would replace each other's.
-        check = settings.check_name or os.path.basename(settings.script)
+        check = settings.check_name or os.path.basename(settings.script.rstrip("/"))
         labels = {"check": check, "namespace": settings.namespace or ""}
         if file.problem is not None:
             self._warn(f"the script cannot add its own: {file.problem}")
