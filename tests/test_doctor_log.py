@@ -35,6 +35,8 @@ from tests.support.pod_logs import kill_all_of, log_of, send
 from tests.support.processes import pid_1
 from tests.support.servers import closed_port, raw_server
 
+pytestmark = pytest.mark.whole_run
+
 MakeShim = Callable[..., Shim]
 Write = Callable[..., str]
 

@@ -18,6 +18,8 @@ import pytest
 from shim.commands.fake_kuberhealthy import Receiver, Reply, Request, parse_report, reply_to
 from shim.kuberhealthy import PATHS, Endpoint, Server
 
+pytestmark = pytest.mark.whole_run
+
 DEADLINE = 1000.0
 V2 = Endpoint("http://kh/externalCheckStatus", "id")
 V3 = Endpoint("http://kh/check", "id")
