@@ -33,7 +33,7 @@ all scripts are tried, side by side: each file that begins with #!, is named .sh
 or .py, or has a line # khshim:. NO_COLOR and FORCE_COLOR are followed.
 
 Examples:
-  khshim try ./my_check.sh --verbose
+  khshim try --verbose ./my_check.sh
   khshim try --server v2 --timeout 1m http_check.sh http://web/
   khshim try --junit report.xml checks/
   khshim try --all a.sh b.py
