@@ -42,11 +42,12 @@ def check() -> verdict.Verdict:
             containers += 1
             restarts = api.part(container, int, "restartCount")
             last = api.part(container, dict, "lastState", "terminated", default={})
-            # Without it nobody knows when it was.
-            ended = api.moment(last, "finishedAt") if last else time.time()
+            # Without it nobody knows when it was, as where the container's data are gone.
+            is_known = last.get("finishedAt") is not None
+            ended = api.moment(last, "finishedAt") if is_known else time.time()
             if restarts > most and time.time() - ended <= within:
                 name = api.part(container, str, "name")
-                how = f", last at {words.date(ended)} ({pods.ending(last)})" if last else ""
+                how = f", last at {words.date(ended)} ({pods.ending(last)})" if is_known else ""
                 text = f"The container {name} of the pod {api.name_of(pod)} has restarted"
                 problems.append((restarts, f"{text} {words.count(restarts, 'time')}{how}"))
     place = api.where(namespace, selector)

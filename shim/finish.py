@@ -79,7 +79,9 @@ class _SecondHalf:
             at_start,
             self._folder_metrics if start.results is not None else None,
         )
-        self._mask = Masker(run.environ, run.settings.mask)
+        # A URL with a password can be an argument as well.
+        arguments = {"SHIM_ARGS": " ".join(run.settings.args)}
+        self._mask = Masker({**run.environ, **arguments}, run.settings.mask)
         self._editor = Editor(run.settings.server, self._mask)
 
     def report_or_bug(self) -> tuple[Report, int]:

@@ -338,6 +338,14 @@ ODD = "The plugin exited with status {}, which is not a status of a Nagios plugi
         (lambda: judged(exited(2), ok=[0, 2]), []),
         (lambda: judged(exited(0), ok=[2]), [SILENT.replace("2", "0")]),
         (lambda: judged(TOLD._replace(exit_status=0)), []),
+        (
+            lambda: judged(TOLD._replace(exit_status=1), warn=[1]),
+            [
+                "khshim was told to stop by SIGINT after 1.0 s; the script then exited with status"
+                " 1.",
+                "It wrote nothing to stderr.",
+            ],
+        ),
         (lambda: judged(exited(2)), [SILENT]),
         (lambda: judged(exited(2), of_lines(b"x")), ["x"]),
         (lambda: judged(exited(2), hints=["Hint."]), [SILENT, "Hint."]),

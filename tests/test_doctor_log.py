@@ -515,6 +515,18 @@ def test_what_a_newer_khshim_writes() -> None:
     assert found.steps[1].text == "This is something_new."
 
 
+def test_a_line_of_khshims_that_it_never_wrote(failed: bytes) -> None:
+    """A script may print anything, so also this."""
+    own = next(line for line in failed.split(b"\n") if b'"script_exited"' in line)
+    fields = {
+        **json.loads(own[own.index(b"{") :]),
+        "check": "c\x1b]0;x\x07\x1b[2J",
+        "duration_s": 1e14,
+    }
+    text = doctor("--log", "-", log=failed + json.dumps(fields).encode() + b"\n").stdout
+    assert b"\x1b" not in text and b"\x07" not in text and b"NOT OK" in text
+
+
 def test_terminal_escapes_are_not_passed_on(failed: bytes) -> None:
     evil = failed.replace(b"no rows", b"\\u001b]0;x\\u0007no\\u001b[2J rows")
     text = doctor("--log", "-", log=b"\x1b[2J\x1b]0;y\x07out\n" + evil).stdout

@@ -274,6 +274,20 @@ def test_every_signal_reaches_every_script_once(shim: Shim, folder: Folder, tmp_
     assert shim.finish(process).ok
 
 
+def test_a_pod_that_is_deleted_while_scripts_are_being_started(shim: Shim, folder: Folder) -> None:
+    """Each one that was started gets the signal."""
+    path = folder({f"{number:02}.sh": "#!/bin/sh\nexec sleep 25\n" for number in range(40)})
+    env = {"SHIM_SCRIPT": str(path), "SHIM_PARALLEL": "40", "SHIM_GRACE_PERIOD": "20s"}
+    process = shim.start(env=env)
+    assert process.stderr is not None
+    while b'"script_started"' not in (line := process.stderr.readline()) or b"00.sh" not in line:
+        assert line
+    process.send_signal(signal.SIGTERM)
+    result = shim.finish(process)
+    assert set(scripts_of(result, "script_started")) <= set(scripts_of(result, "script_exited"))
+    assert not any("SIGKILL" in error for error in result.errors)
+
+
 def test_scripts_that_ignore_sigterm_when_the_pod_is_deleted(
     shim: Shim, folder: Folder, tmp_path: Path
 ) -> None:
@@ -625,7 +639,7 @@ def test_the_process_of_one_script_is_killed(shim: Shim, folder: Folder, tmp_pat
     result = shim.finish(process)
     assert result.errors == [
         "2 of 2 scripts failed: a.sh, b.sh.",
-        "a.sh: khshim's own process for this script died of SIGKILL, and the script with it.",
+        "a.sh: khshim's own process for this script died of SIGKILL, so its end is not known.",
         "b.sh: row 17",
     ]
     assert not is_alive(int(ready.read_text()))

@@ -51,6 +51,6 @@ def test_a_bug_in_the_process_of_a_script_is_noted(tmp_path: Path) -> None:
     errors = [script.ends[0].report.errors for script in results.scripts]
     assert (
         errors
-        == [["khshim's own process for this script ended with status 70, and the script with it."]]
+        == [["khshim's own process for this script ended with status 70, so its end is not known."]]
         * 2
     )

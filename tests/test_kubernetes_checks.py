@@ -245,6 +245,21 @@ def pod(name: str, **status: object) -> Change:
     return lambda api: one(api, "pods", name)["status"].update(status)
 
 
+# As the kubelet writes it where the container's data are gone.
+OF_UNKNOWN_END = {
+    "name": "main",
+    "restartCount": 99,
+    "lastState": {
+        "terminated": {
+            "exitCode": 137,
+            "reason": "ContainerStatusUnknown",
+            "startedAt": None,
+            "finishedAt": None,
+        }
+    },
+}
+
+
 def gone_since(api: ApiServer) -> None:
     one(api, "pods", "web")["metadata"]["deletionTimestamp"] = "2020-01-01T00:00:00Z"
 
@@ -343,6 +358,11 @@ def later_pulled(api: ApiServer) -> None:
             "pod_restarts.py",
             pod("web", containerStatuses=[{}]),
             "has no right restartCount",
+        ),
+        (
+            "pod_restarts.py",
+            pod("web", containerStatuses=[OF_UNKNOWN_END]),
+            "has restarted 99 times",
         ),
         (
             "node_ready.py",

@@ -596,3 +596,9 @@ def test_half_a_secret_after_a_carriage_return(shim: Shim, script: Write) -> Non
     path = script(f'#!/bin/bash\nfor i in {{1..9000}}; do printf "{line}" >&2; done; exit 1\n')
     run = shim.run(path, env={"A_TOKEN": "0123456789" * 4})
     assert all("0123" not in error for error in run.errors), run.errors
+
+
+def test_the_password_in_a_url_that_is_an_argument(shim: Shim, script: Write) -> None:
+    path = script('#!/bin/sh\necho "$1 does not answer" >&2; exit 1\n')
+    run = shim.run(path, "http://user:swordfish@web/")
+    assert run.errors == ["http://user:[masked]@web/ does not answer"]

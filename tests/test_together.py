@@ -117,3 +117,21 @@ def test_a_folder_to_commit(lay: Lay, tmp_path: Path) -> None:
     [generator] = kustomization["configMapGenerator"]
     assert [os.path.basename(file) for file in generator["files"]] == ["a.sh", "b.sh"]
     assert kustomization["resources"] == ["x.yaml"]
+
+
+def test_a_script_that_the_pod_would_not_run(lay: Lay) -> None:
+    """Named on the command line a file needs neither #! nor a suffix; in a folder it does."""
+    lay({"a.sh": SH, "plain": "exit 1\n", ".hidden.sh": SH, "b.sh": "# khshim: file=lib.sh\n"})
+    lay({"lib.sh": SH})
+    for name in ("plain", ".hidden.sh"):
+        result = manifest("checks/a.sh", f"checks/{name}", "--together=x", *ALL)
+        assert result.returncode == 1
+        assert f"checks/{name} would not be run in the pod" in result.stderr
+    result = manifest("checks/b.sh", "checks/lib.sh", "--together=x", *ALL)
+    assert "checks/lib.sh is a file of checks/b.sh, and so would not be run" in result.stderr
+
+
+def test_no_script_is_left(lay: Lay) -> None:
+    lay({"a.sh": "# khshim: file=a.sh\n"})
+    result = manifest("checks/", "--together=x", *ALL)
+    assert result.returncode == 1 and "no script is left" in result.stderr

@@ -40,8 +40,9 @@ DOCKER = b'{"log":"'
 # What is in no line without them, so that others need not be looked at one by one.
 MARKS = (b"timestamp", b" khshim ", b" stdout P ", b" stderr P ", DOCKER)
 
-# No time and no count of a run is larger; NaN and infinity are no numbers here either.
+# No count of a run is larger, and no time in seconds; NaN and infinity are no numbers here either.
 LARGEST = 1e15
+LONGEST_TIME = 1e10
 
 KNOWN = frozenset(event.name for event in EVENTS)
 
@@ -60,7 +61,8 @@ class Entry(NamedTuple):
         value = self.fields.get(field)
         if not isinstance(value, (int, float)) or isinstance(value, bool):
             return None
-        return float(value) if abs(value) < LARGEST else None
+        largest = LONGEST_TIME if field.endswith("_s") else LARGEST
+        return float(value) if abs(value) < largest else None
 
     def word(self, field: str) -> str | None:
         """Return the text in a field, None where there is none."""

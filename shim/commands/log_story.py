@@ -95,9 +95,9 @@ def story(log: Log, now: float) -> Story:
     return Story(
         found.word,
         _capital(found.sentence),
-        run.check,
-        run.namespace,
-        run.run_uuid,
+        _word(run.check),
+        _word(run.namespace),
+        _word(run.run_uuid),
         None if began is None else rfc3339(began),
         _has_beginning(run),
         list(_steps(run)),
@@ -106,7 +106,7 @@ def story(log: Log, now: float) -> Story:
         None if began is None or deadline is None else round(deadline - began, 3),
         _errors(run),
         _output(run.output),
-        advice(run, found, now, ran_before=ran_before),
+        [*map(_printable, advice(run, found, now, ran_before=ran_before))],
         [*_left_out(log), *map(_in_a_line, others)],
     )
 
@@ -236,8 +236,16 @@ def _output(lines: Iterable[bytes]) -> list[str]:
 
 
 def _cut(text: str) -> str:
-    """Return text of the log's as one printable line."""
-    return _shortened(clean(text.replace("\n", " ").encode("utf-8", "replace")))
+    """Return text of the log's as one printable line, shortened."""
+    return _shortened(_printable(text))
+
+
+def _word(text: str | None) -> str | None:
+    return None if text is None else _cut(text)
+
+
+def _printable(text: str) -> str:
+    return clean(text.replace("\n", " ").encode("utf-8", "replace"))
 
 
 def _shortened(text: str) -> str:

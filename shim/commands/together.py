@@ -8,8 +8,11 @@ from typing import TypeVar
 
 from shim.commands.check import Check, validate
 from shim.commands.sources import ManifestError
+from shim.folder.find import is_script
 
 T = TypeVar("T")
+
+RULE = "a script of a folder begins with #!, is named .sh or .py, or has a line # khshim:, and is not hidden"
 
 # Of the scripts' options these are put together; all others must be alike.
 OF_EACH = frozenset({"script", "args", "files", "env", "env_from", "role", "cluster_role"})
@@ -17,11 +20,20 @@ OF_EACH = frozenset({"script", "args", "files", "env", "env_from", "role", "clus
 
 def together(checks: Sequence[Check]) -> Check:
     """Return the one check for the scripts of `checks`; raises ManifestError."""
+    if not checks:
+        raise ManifestError("no script is left: each one is another's file=")
     first = checks[0]
+    needed = {file.name: check.script.path for check in checks for file in check.files}
     for check in checks:
         name = check.script.path
         if check.args:
             raise ManifestError(f"{name}: the scripts of one pod get no arguments")
+        if check.script.name in needed:
+            raise ManifestError(
+                f"{name} is a file of {needed[check.script.name]}, and so would not be run in the pod"
+            )
+        if check.script.name.startswith(".") or not is_script(name, check.script.text):
+            raise ManifestError(f"{name} would not be run in the pod: {RULE}")
         for field in Check._fields:
             if field not in OF_EACH and getattr(check, field) != getattr(first, field):
                 raise ManifestError(

@@ -58,7 +58,9 @@ def needed_files(script: str) -> Iterator[str]:
             for word in words[: words.index("--") if "--" in words else None]:
                 key, _, value = word.partition("=")
                 if key == "file":
-                    yield os.path.join(os.path.dirname(script), value)
+                    # A ConfigMap has it beside the script, wherever it was.
+                    for name in {value, os.path.basename(value)}:
+                        yield os.path.join(os.path.dirname(script), name)
 
 
 def to_run(folder: str) -> Contents:
@@ -71,13 +73,16 @@ def to_run(folder: str) -> Contents:
 
 
 def _is_script(path: str) -> bool:
-    if path.endswith(SUFFIXES):
-        return True
     try:
-        text = _text(path)
+        return path.endswith(SUFFIXES) or is_script(path, _text(path))
     except OSError:
         return True
-    return text.startswith("#!") or any(HEADER.match(line) for line in text.split("\n"))
+
+
+def is_script(name: str, text: str) -> bool:
+    """Tell whether a file of a folder is a script, by its name and its text."""
+    lines = text.split("\n")
+    return name.endswith(SUFFIXES) or text.startswith("#!") or any(map(HEADER.match, lines))
 
 
 def _text(path: str) -> str:

@@ -18,6 +18,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple, NoReturn
 
 from shim.crash import describe
+from shim.delivery.waiting import LONGEST_POLL
 from shim.executable import NAMES_SHOWN, start_failure, visible
 from shim.folder import find
 from shim.folder.one import FAILED, FAILED_FOR_GOOD, PASSED, One
@@ -233,6 +234,10 @@ class Runner:
         share = self._share(now, place)
         # Until the process has an inbox of its own, a signal would go to this one's.
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, RECORDED)
+        if self._is_told_to_stop():
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+            self._put_back(job)
+            return None
         try:
             pid = os.fork()
         except OSError as error:
@@ -246,6 +251,23 @@ class Runner:
             os.kill(pid, signum)
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         return Running(pid, job, now)
+
+    def _is_told_to_stop(self) -> bool:
+        """Tell whether a signal has come that no process started from now on would get."""
+        arrived = self._inbox.take()
+        if arrived:
+            self._inbox.put_back(arrived)
+        for signum in self._inbox.terminating.intersection(arrived):
+            self._stopped_by = self._stopped_by or signum
+        return self._stopped_by is not None
+
+    def _put_back(self, job: Job) -> None:
+        """Leave a job among those that were not run."""
+        if job.attempt == 1:
+            self._waiting.appendleft(job)
+            self._queue.waiting = len(self._waiting)
+        else:
+            self._again.appendleft(job)
 
     def _be(self, job: Job, share: Share) -> NoReturn:
         """Run a job in the process that was forked for it."""
@@ -277,7 +299,7 @@ class Runner:
         if code not in (FAILED, FAILED_FOR_GOOD):
             how = f"died of {signal_name(-code)}" if code < 0 else f"ended with status {code}"
             self._note_failure(
-                job, f"khshim's own process for this script {how}, and the script with it."
+                job, f"khshim's own process for this script {how}, so its end is not known."
             )
         if code == FAILED and job.attempt < self._settings.attempts:
             now = time.monotonic()
@@ -300,7 +322,8 @@ class Runner:
         """Return the time until a job may be started in an empty place, None for ever."""
         if not self._again or self._waiting or all(self._places):
             return None
-        return max(self._again[0].not_before - time.monotonic(), 0.0) * 1000
+        seconds = max(self._again[0].not_before - time.monotonic(), 0.0)
+        return min(seconds, LONGEST_POLL) * 1000
 
 
 def _left_out(paths: Sequence[str]) -> str:

@@ -93,6 +93,7 @@ def judge(
     warns = (
         by_itself
         and code in warn_exit_codes
+        and outcome.stopped_by is not StoppedBy.SIGNAL
         and not (of_plugin and excerpt(output, editor, of_plugin=True).is_blank)
     )
     lacks_library = code == 127 and _lacks_library(output, other_output)
