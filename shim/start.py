@@ -87,6 +87,10 @@ class Started:
         self.memory: MemoryCgroup | None = None
         self.kills_before = 0
 
+    def was_killed_for_memory(self) -> bool:
+        """Tell whether the kernel has killed a process for memory since the script's start."""
+        return self.memory is not None and self.memory.kills() > self.kills_before
+
 
 class NotStarted:
     """A script that does not run.

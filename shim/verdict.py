@@ -23,6 +23,33 @@ from shim.supervise.outcome import Ending, Outcome
 from shim.supervise.resources import usage_of_children
 
 
+def supervise(
+    start: Started,
+    output: ScriptOutput,
+    inbox: SignalInbox,
+    outputs: Outputs,
+    tell: Subscriber,
+    grace_period: float,
+) -> Outcome:
+    """See what was started to its end; `output` remembers what it wrote, `outputs` pass it on."""
+    child, run = start.child, start.run
+    outcome = Supervisor(
+        child,
+        [
+            Stream(child.stdout, outputs.for_stdout, output.feed_stdout),
+            Stream(child.stderr, outputs.for_stderr, output.feed_stderr),
+        ],
+        inbox,
+        run.budget,
+        start.started_at,
+        grace_period,
+        run.settings.stop_signal,
+        lambda received, sent: tell(telling.forwarded(received, sent)),
+    ).run()
+    outputs.script_has_ended()
+    return outcome
+
+
 class Verdict:
     """Runs a script to its end, and again where that is asked for.
 
@@ -123,18 +150,19 @@ class Verdict:
 
     def _start_again(self) -> Report | None:
         """Begin the next attempt; return a report where the script cannot be started any more."""
-        before, metrics_file = self._start, self._run.metrics_file
+        memory, metrics_file = self._start.memory, self._run.metrics_file
         if metrics_file is not None:
             metrics_file.clear()
         self._attempts.number += 1
+        # Before the start, as for the first attempt: the script may be killed at once.
+        kills_before = 0 if memory is None else memory.kills()
         start = start_script(self._run, self._inbox)
         if isinstance(start, NotStarted):
             self.was_told_to_stop = start.stopped_by is not None
             reason = start.reason or ""
             self._tell(events.ScriptNotStarted(script=self._settings.script, reason=reason))
             return failure([reason], self._editor)
-        if before.memory is not None:
-            start.kills_before = before.memory.kills()
+        start.kills_before = kills_before
         self._start = start
         return None
 
@@ -149,8 +177,9 @@ class Verdict:
             )
         )
         output = ScriptOutput(merged=settings.errors_from == "both")
-        outcome = self._supervise(start, output)
-        self._outputs.script_has_ended()
+        outcome = supervise(
+            start, output, self._inbox, self._outputs, self._tell, settings.grace_period
+        )
         self.was_told_to_stop = outcome.stopped_by is StoppedBy.SIGNAL
         chosen, other = output.captured(settings.errors_from)
         report = judge(
@@ -175,25 +204,10 @@ class Verdict:
             self._tell(telling.warned(report))
         return report, outcome
 
-    def _supervise(self, start: Started, output: ScriptOutput) -> Outcome:
-        return Supervisor(
-            start.child,
-            [
-                Stream(start.child.stdout, self._outputs.for_stdout, output.feed_stdout),
-                Stream(start.child.stderr, self._outputs.for_stderr, output.feed_stderr),
-            ],
-            self._inbox,
-            self._run.budget,
-            start.started_at,
-            self._settings.grace_period,
-            self._settings.stop_signal,
-            lambda received, sent: self._tell(telling.forwarded(received, sent)),
-        ).run()
-
     def _likely_causes(self, start: Started) -> list[str]:
         """Return sentences on what probably made the script fail, if it did."""
         causes = []
-        if start.memory and start.memory.kills() > start.kills_before:
+        if start.memory and start.was_killed_for_memory():
             causes.append(wording.killed_for_memory(start.memory.limit_bytes()))
             self._tell(events.KilledForMemory(reason=causes[0]))
         if start.text_problem is not None:

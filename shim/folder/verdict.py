@@ -20,9 +20,9 @@ from shim.signals import SignalInbox
 from shim.start import Started
 from shim.supervise.capture import ScriptOutput
 from shim.supervise.escalation import StoppedBy
-from shim.supervise.loop import Stream, Supervisor
 from shim.supervise.outcome import Outcome
 from shim.supervise.resources import usage_of_children
+from shim.verdict import supervise
 
 
 def find_verdict(
@@ -44,23 +44,10 @@ def find_verdict(
     if run.budget.deadline is None:
         tell(events.NoDeadline())
     output = ScriptOutput(merged=False)
-    outcome = Supervisor(
-        start.child,
-        [
-            Stream(start.child.stdout, outputs.for_stdout, output.feed_stdout),
-            Stream(start.child.stderr, outputs.for_stderr, output.feed_stderr),
-        ],
-        inbox,
-        run.budget,
-        start.started_at,
-        settings.grace_period + AFTER_SCRIPTS,
-        settings.stop_signal,
-        lambda received, sent: tell(telling.forwarded(received, sent)),
-    ).run()
-    outputs.script_has_ended()
+    outcome = supervise(start, output, inbox, outputs, tell, settings.grace_period + AFTER_SCRIPTS)
     results = Results(file.read())
     hints = []
-    if outcome.signal is not None and start.memory and start.memory.kills() > start.kills_before:
+    if outcome.signal is not None and start.memory and start.was_killed_for_memory():
         hints.append(killed_for_memory(start.memory.limit_bytes()))
     report = judge(
         outcome,
