@@ -79,8 +79,8 @@ class _SecondHalf:
             at_start,
             self._folder_metrics if start.results is not None else None,
         )
-        # A URL with a password can be an argument as well.
-        arguments = {"SHIM_ARGS": " ".join(run.settings.args)}
+        # A URL with a password can be an argument as well. No variable has a = in its name.
+        arguments = {"arguments=": " ".join(run.settings.args)}
         self._mask = Masker({**run.environ, **arguments}, run.settings.mask)
         self._editor = Editor(run.settings.server, self._mask)
 
