@@ -270,5 +270,10 @@ def _holding(folder: str) -> str:
         return f" cannot be listed ({error.strerror})"
     if not names:
         return " is empty"
+    return f" holds {some_of(names)}"
+
+
+def some_of(names: "Sequence[str]") -> str:
+    """Return the first NAMES_SHOWN of `names` as words, and how many more there are."""
     more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
-    return f" holds {', '.join(names[:NAMES_SHOWN])}{more}"
+    return f"{', '.join(names[:NAMES_SHOWN])}{more}"

@@ -23,7 +23,8 @@ from shim.commands.resources import (
 from shim.commands.sources import ManifestError
 from shim.commands.together import together
 from shim.commands.yaml_text import to_yaml
-from shim.executable import NAMES_SHOWN
+from shim.executable import some_of
+from shim.folder.find import MARKS
 from shim.kuberhealthy import Server
 from shim.observe.telling import doubts
 from shim.settings import Settings
@@ -102,11 +103,11 @@ def _notes(checks: Sequence[Check], left_out: Sequence[str]) -> Iterator[str]:
         for note in _notes_on(check):
             notes.setdefault(note, []).append(check.name)
     for note, names in notes.items():
-        yield note if len(names) == len(checks) else f"of {_shown(names)}: {note}"
+        yield note if len(names) == len(checks) else f"of {some_of(names)}: {note}"
     if left_out:
         yield (
-            f"{_shown(left_out)} {'is' if len(left_out) == 1 else 'are'} no script: a file of a folder"
-            " is one that begins with #!, is named .sh or .py, or has a line # khshim:"
+            f"{some_of(left_out)} {'is' if len(left_out) == 1 else 'are'} no script: a file of a folder"
+            f" is one that {MARKS}"
         )
 
 
@@ -140,8 +141,3 @@ def _notes_on(check: Check) -> Iterator[str]:
         )
     settings = Settings(check.plain_env, [check.script.path, *check.args])
     yield from (doubt.message() for doubt in doubts(settings))
-
-
-def _shown(names: Sequence[str]) -> str:
-    more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
-    return f"{', '.join(names[:NAMES_SHOWN])}{more}"

@@ -8,11 +8,11 @@ from typing import TypeVar
 
 from shim.commands.check import Check, validate
 from shim.commands.sources import ManifestError
-from shim.folder.find import is_script
+from shim.folder.find import MARKS, is_script
 
 T = TypeVar("T")
 
-RULE = "a script of a folder begins with #!, is named .sh or .py, or has a line # khshim:, and is not hidden"
+RULE = f"a script of a folder {MARKS}, and is not hidden"
 
 # Of the scripts' options these are put together; all others must be alike.
 OF_EACH = frozenset({"script", "args", "files", "env", "env_from", "role", "cluster_role"})

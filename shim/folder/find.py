@@ -15,7 +15,9 @@ SUFFIXES = (".sh", ".py")
 HEADER = re.compile(r"#[ \t]*khshim:(.*)", re.ASCII)
 # More of a file is not read: it would fit into no ConfigMap.
 READ_LIMIT = 1024 * 1024
-RULE = "no file in it begins with #!, is named .sh or .py, or has a line # khshim:"
+# What makes a file a script, as it is told.
+MARKS = "begins with #!, is named .sh or .py, or has a line # khshim:"
+RULE = f"no file in it {MARKS}"
 
 
 class Contents(NamedTuple):

@@ -19,7 +19,7 @@ from typing import NamedTuple, NoReturn
 
 from shim.crash import describe
 from shim.delivery.waiting import LONGEST_POLL
-from shim.executable import NAMES_SHOWN, start_failure, visible
+from shim.executable import some_of, start_failure, visible
 from shim.folder import find
 from shim.folder.one import FAILED, FAILED_FOR_GOOD, PASSED, One
 from shim.folder.outputs import LineSink
@@ -254,12 +254,18 @@ class Runner:
 
     def _is_told_to_stop(self) -> bool:
         """Tell whether a signal has come that no process started from now on would get."""
-        arrived = self._inbox.take()
+        arrived = self._note_signals()
         if arrived:
             self._inbox.put_back(arrived)
-        for signum in self._inbox.terminating.intersection(arrived):
-            self._stopped_by = self._stopped_by or signum
         return self._stopped_by is not None
+
+    def _note_signals(self) -> list[int]:
+        """Take the signals that have arrived, and note the first that tells khshim to stop."""
+        arrived = self._inbox.take()
+        for signum in arrived:
+            if signum in self._inbox.terminating and self._stopped_by is None:
+                self._stopped_by = signum
+        return arrived
 
     def _put_back(self, job: Job) -> None:
         """Leave a job among those that were not run."""
@@ -280,9 +286,7 @@ class Runner:
             os._exit(status)
 
     def _take_signals(self) -> None:
-        for signum in self._inbox.take():
-            if signum in self._inbox.terminating and self._stopped_by is None:
-                self._stopped_by = signum
+        self._note_signals()
         for place, running in enumerate(self._places):
             if running is not None:
                 pid, status = os.waitpid(running.pid, os.WNOHANG)
@@ -328,13 +332,8 @@ class Runner:
 
 def _left_out(paths: Sequence[str]) -> str:
     names = [visible(os.path.basename(path)) for path in paths]
-    shown = ", ".join(names[:NAMES_SHOWN])
-    if len(names) > NAMES_SHOWN:
-        shown += f" and {len(names) - NAMES_SHOWN} more"
-    return (
-        f"{shown} {'is no script' if len(names) == 1 else 'are no scripts'} and not run: a script"
-        " begins with #!, is named .sh or .py, or has a line # khshim:"
-    )
+    are_none = "is no script" if len(names) == 1 else "are no scripts"
+    return f"{some_of(names)} {are_none} and not run: a script {find.MARKS}"
 
 
 def _be_killed_as_late_as_khshim() -> None:

@@ -87,14 +87,17 @@ def judge(
     """
     by_itself = outcome.ending is Ending.EXITED
     code = outcome.exit_status or 0
+    if by_itself and code in ok_exit_codes - warn_exit_codes:
+        return PASSED
     of_plugin = is_plugin and stream != "stderr"
+    shown = excerpt(output, editor, of_plugin=of_plugin)
     # A plugin that warns says of what. Nothing but the status is what a crash leaves, as 1 is
     # that of an exception in Python.
     warns = (
         by_itself
         and code in warn_exit_codes
         and outcome.stopped_by is not StoppedBy.SIGNAL
-        and not (of_plugin and excerpt(output, editor, of_plugin=True).is_blank)
+        and not (of_plugin and shown.is_blank)
     )
     lacks_library = code == 127 and _lacks_library(output, other_output)
     status = wording.exit_status(code, lacks_library=lacks_library)
@@ -103,15 +106,12 @@ def judge(
         sentences.append(wording.ending(outcome))
     elif warns:
         pass
-    elif code in ok_exit_codes - warn_exit_codes:
-        return PASSED
     elif outcome.stopped_by is StoppedBy.SIGNAL:
         sentences.append(wording.exited_when_told(outcome))
     elif is_plugin and code == 3:
         sentences.append(wording.UNKNOWN)
     elif is_plugin and code not in wording.NAGIOS_STATUSES:
         sentences.append(wording.no_plugin_status(status))
-    shown = excerpt(output, editor, of_plugin=of_plugin)
     silent = []
     if shown.is_blank:
         subject = "It" if sentences else f"The script exited with {status} and"
