@@ -1,10 +1,8 @@
-"""Finding the script, the command that runs it, and why it could not be started."""
+"""Finding the script, the command that runs it, and what is wrong with its text."""
 
-import errno
 import os
 import stat
 import sys
-from enum import Enum
 
 from shim.runtime import PYTHON, own_python, python_for_scripts
 
@@ -22,24 +20,17 @@ FOLDERS = ("/checks", INSTALLED if os.path.isdir(INSTALLED) else IN_A_CHECKOUT)
 
 # The kernel reads no more of a file to find its interpreter (BINPRM_BUF_SIZE).
 FIRST_LINE_LIMIT = 256
-NAMES_SHOWN = 10
 OWN_PYTHON = f"#!{PYTHON}".encode()
 UTF_8_MARK = b"\xef\xbb\xbf"
 UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
-class TextProblem(Enum):
-    """A way in which a script was saved that keeps it from being understood."""
+class TextProblem:
+    """A way in which a script was saved that keeps it from being understood.
 
-    WINDOWS_LINE_ENDINGS = (
-        "has Windows line endings (CRLF), which Unix does not understand",
-        "save it with LF, for example by dos2unix",
-    )
-    BYTE_ORDER_MARK = (
-        "begins with a byte order mark, so that its first line is not understood",
-        "save it as UTF-8 without one",
-    )
-    UTF_16 = ("is UTF-16 text, which nothing here can run", "save it as UTF-8")
+    `found` completes the sentence "The script …", and `advice` says what to do. An Enum would
+    cost each start as much as importing two modules does.
+    """
 
     def __init__(self, found: str, advice: str) -> None:
         self.found = found
@@ -47,6 +38,17 @@ class TextProblem(Enum):
 
     def sentence(self, subject: str = "The script") -> str:
         return f"{subject} {self.found}: {self.advice}."
+
+
+WINDOWS_LINE_ENDINGS = TextProblem(
+    "has Windows line endings (CRLF), which Unix does not understand",
+    "save it with LF, for example by dos2unix",
+)
+BYTE_ORDER_MARK = TextProblem(
+    "begins with a byte order mark, so that its first line is not understood",
+    "save it as UTF-8 without one",
+)
+UTF_16 = TextProblem("is UTF-16 text, which nothing here can run", "save it as UTF-8")
 
 
 class StartError(Exception):
@@ -60,9 +62,9 @@ def find(name: str) -> str:
     """
     path, is_folder = find_any(name)
     if is_folder:
-        raise StartError(
-            f"The script {path} is a folder, which{_holding(path)}: name a file in it."
-        )
+        from shim.file_names import holding  # only where a sentence is needed
+
+        raise StartError(f"The script {path} is a folder, which{holding(path)}: name a file in it.")
     return path
 
 
@@ -72,7 +74,9 @@ def find_any(name: str) -> "tuple[str, bool]":
     try:
         status = os.stat(path)
     except OSError as error:
-        raise StartError(_no_such_file(name, path, error)) from error
+        from shim.file_names import no_such_file  # only where a sentence is needed
+
+        raise StartError(no_such_file(name, path, error, FOLDERS)) from error
     if stat.S_ISDIR(status.st_mode):
         return path, True
     if not stat.S_ISREG(status.st_mode):
@@ -97,8 +101,8 @@ def interpreted(path: str, args: "Sequence[str]") -> "list[str]":
     Its `#!` line is read as the kernel reads it (execve(2)): the interpreter, then
     at most one argument, which may hold spaces.
     """
-    head = _head(path)
-    first = _first_line(head)
+    head = head_of(path)
+    first = first_line(head)
     if first.startswith(b"#!"):
         if first.rstrip() == OWN_PYTHON:
             return [own_python(), path, *args]
@@ -106,7 +110,7 @@ def interpreted(path: str, args: "Sequence[str]") -> "list[str]":
         if words:
             return [os.fsdecode(word.rstrip(b" \t")) for word in words] + [path, *args]
     if _is_utf_16(head):
-        raise StartError(TextProblem.UTF_16.sentence(f"The script {path}"))
+        raise StartError(UTF_16.sentence(f"The script {path}"))
     if b"\0" in first:
         raise StartError(
             f"The script {path} is a program that this machine cannot execute"
@@ -119,12 +123,12 @@ def interpreted(path: str, args: "Sequence[str]") -> "list[str]":
 
 def _is_for_own_python(path: str) -> bool:
     """Tell whether a script names the interpreter in khshim's own runtime, which is not everywhere."""
-    return path.endswith(".py") and _first_line(_head(path)).rstrip() == OWN_PYTHON
+    return path.endswith(".py") and first_line(head_of(path)).rstrip() == OWN_PYTHON
 
 
 def interpreter_of(path: str) -> "str | None":
     """Return the interpreter in the `#!` line of an executable, None for a program."""
-    first = _first_line(_head(path))
+    first = first_line(head_of(path))
     if not first.startswith(b"#!"):
         return None if b"\0" in first else "/bin/sh"
     words = first[2:].split(None, 1)
@@ -143,39 +147,10 @@ def touch_interpreter(path: str, argv: "Sequence[str]") -> None:
         pass
 
 
-def start_failure(error: OSError, path: str, argv: "Sequence[str]") -> str:
-    """Return the sentence for an exec of `argv` that failed with `error`."""
-    if error.errno == errno.E2BIG:
-        reason = "its arguments and environment are larger than the kernel allows."
-    elif error.errno == errno.EAGAIN:
-        reason = "the limit on processes is reached (the pod's pids limit, or the user's)."
-    elif error.errno == errno.ENOENT:
-        problem = text_problem(path)
-        hint = f" {problem.sentence()}" if problem else ""
-        reason = f"{_missing(path, argv)} does not exist here.{hint}"
-    elif error.errno == errno.EACCES:
-        reason = f"{_missing(path, argv)} may not be executed by user {os.geteuid()}."
-    else:
-        reason = f"{error.strerror}."
-    return f"The script {path} could not be started: {reason}"
-
-
-def _missing(path: str, argv: "Sequence[str]") -> str:
-    """Return what exec did not find, or could not execute, for a script that exists."""
-    if argv[0] != path:
-        return f"its interpreter {argv[0]}"
-    first = _first_line(_head(path))
-    if first.startswith(b"#!"):
-        return f"the interpreter in its first line, {os.fsdecode(first[2:]).strip()},"
-    if first.startswith(b"\x7fELF"):
-        return "the loader of this program (was it built for another C library?)"
-    return path
-
-
 def text_problem(path: str) -> "TextProblem | None":
     """Return what is wrong with the way the script was saved, None where nothing is."""
     try:
-        head = _head(path)
+        head = head_of(path)
     except StartError:
         return None
     return text_problem_of(head, path, is_executable=os.access(path, os.X_OK))
@@ -188,8 +163,8 @@ def text_problem_of(head: bytes, name: str, *, is_executable: bool) -> "TextProb
     the `#!` line, the kernel or env(1), or the shell that runs what has none.
     """
     if _is_utf_16(head):
-        return TextProblem.UTF_16
-    first = _first_line(head)
+        return UTF_16
+    first = first_line(head)
     is_python = name.endswith(".py")
     if first.startswith(b"#!") and not is_executable:
         words = first[2:].split()
@@ -199,8 +174,8 @@ def text_problem_of(head: bytes, name: str, *, is_executable: bool) -> "TextProb
     if is_python:
         return None
     if head.startswith(UTF_8_MARK):
-        return TextProblem.BYTE_ORDER_MARK
-    return TextProblem.WINDOWS_LINE_ENDINGS if first.endswith(b"\r") else None
+        return BYTE_ORDER_MARK
+    return WINDOWS_LINE_ENDINGS if first.endswith(b"\r") else None
 
 
 def _is_utf_16(head: bytes) -> bool:
@@ -220,11 +195,13 @@ def _look_up(name: str) -> str:
     return os.path.join(".", name)
 
 
-def _first_line(head: bytes) -> bytes:
+def first_line(head: bytes) -> bytes:
+    """Return what is before the first newline."""
     return head.partition(b"\n")[0]
 
 
-def _head(path: str) -> bytes:
+def head_of(path: str) -> bytes:
+    """Return the first FIRST_LINE_LIMIT bytes of a file; raises StartError where it cannot be read."""
     try:
         with open(path, "rb") as file:
             return file.read(FIRST_LINE_LIMIT)
@@ -233,47 +210,3 @@ def _head(path: str) -> bytes:
             f"The script {path} cannot be read by user {os.geteuid()} ({error.strerror});"
             " check its mode, or the ConfigMap volume's defaultMode."
         ) from error
-
-
-def _no_such_file(name: str, path: str, error: OSError) -> str:
-    shown = visible(path)
-    if error.errno not in (errno.ENOENT, errno.ENOTDIR):
-        return f"The script {shown} cannot be reached: {error.strerror}."
-    if "/" not in name:
-        places = [f"{place}{_holding(place)}" for place in (_working_directory(), *FOLDERS)]
-        return f"There is no script {visible(name)}: looked in {'; '.join(places)}."
-    if os.path.lexists(path):
-        return f"The script {shown} is a link to a file that does not exist."
-    folder = os.path.dirname(path) or "/"
-    return f"There is no script {shown}: the folder {folder}{_holding(folder)}."
-
-
-def visible(name: str) -> str:
-    """Return `name`, in quotes and escaped where a newline in it would not be seen."""
-    return name if name.isprintable() else repr(name)
-
-
-def _working_directory() -> str:
-    try:
-        return os.getcwd()
-    except FileNotFoundError:
-        return "the working directory, which"
-
-
-def _holding(folder: str) -> str:
-    """Return what can be said of a folder's files, to go behind its name."""
-    try:
-        names = sorted(name for name in os.listdir(folder) if not name.startswith("."))
-    except FileNotFoundError:
-        return " does not exist (is the volume mounted?)"
-    except OSError as error:
-        return f" cannot be listed ({error.strerror})"
-    if not names:
-        return " is empty"
-    return f" holds {some_of(names)}"
-
-
-def some_of(names: "Sequence[str]") -> str:
-    """Return the first NAMES_SHOWN of `names` as words, and how many more there are."""
-    more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
-    return f"{', '.join(names[:NAMES_SHOWN])}{more}"

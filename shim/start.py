@@ -243,7 +243,9 @@ def _spawn(path: str, argv: "list[str]", settings: Settings, environ: "Mapping[s
             argv = executable.interpreted(path, settings.args)
             return spawn(argv, environ)
     except OSError as error:
-        raise executable.StartError(executable.start_failure(error, path, argv)) from error
+        from shim.start_failure import start_failure  # only where a sentence is needed
+
+        raise executable.StartError(start_failure(error, path, argv)) from error
 
 
 def _spawn_within_limits(argv: "list[str]", environ: "Mapping[str, str]") -> Child:

@@ -7,7 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from shim.executable import StartError, TextProblem, command, find, interpreted, text_problem
+from shim.executable import (
+    BYTE_ORDER_MARK,
+    UTF_16,
+    WINDOWS_LINE_ENDINGS,
+    StartError,
+    TextProblem,
+    command,
+    find,
+    interpreted,
+    text_problem,
+)
 from tests.support.khshim import Shim
 from tests.support.manifests import ROOT
 
@@ -63,7 +73,7 @@ def test_a_bare_name_is_in_the_working_directory(
     assert find("check.sh") == "./check.sh"
 
 
-CRLF, MARK, UTF_16 = TextProblem
+CRLF, MARK = WINDOWS_LINE_ENDINGS, BYTE_ORDER_MARK
 BOM = b"\xef\xbb\xbf"
 
 

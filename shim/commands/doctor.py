@@ -22,6 +22,7 @@ from shim.delivery.post import Answer, Attempt, Lost, Request, perform
 from shim.delivery.waiting import TimeLimit
 from shim.delivery.worker import Worker
 from shim.durations import show
+from shim.file_names import visible
 from shim.folder import find
 from shim.kuberhealthy import PATHS, Endpoint, Server
 from shim.observe.telling import doubts
@@ -178,7 +179,7 @@ def _folder(folder: str, settings: Settings) -> Iterator[Finding]:
     if settings.args:
         yield Finding("arguments", "the scripts of a folder get none", "leave them out")
     for path in scripts:
-        name = executable.visible(os.path.basename(path))
+        name = visible(os.path.basename(path))
         found = list(_one_script(path, settings))
         wrong = [finding for finding in found if finding.advice]
         for finding in wrong:

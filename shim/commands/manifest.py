@@ -23,7 +23,7 @@ from shim.commands.resources import (
 from shim.commands.sources import ManifestError
 from shim.commands.together import together
 from shim.commands.yaml_text import to_yaml
-from shim.executable import some_of
+from shim.file_names import some_of
 from shim.folder.find import MARKS
 from shim.kuberhealthy import Server
 from shim.observe.telling import doubts

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 
-from shim.executable import visible
+from shim.file_names import visible
 from shim.folder.launch import ResultsFile
 from shim.folder.results import End, Results
 from shim.observe.metrics import HELP, BadLine, families

@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Mapping
 
 from shim.crash import describe, kill_script
-from shim.executable import visible
+from shim.file_names import visible
 from shim.folder.outputs import LabelledOutputs
 from shim.folder.results import End, Notes
 from shim.folder.times import Share

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from shim.executable import visible
+from shim.file_names import visible
 from shim.folder.results import Results, Script
 from shim.report import wording
 from shim.report.attempts import all_failed, passed_after

@@ -19,7 +19,7 @@ from typing import NamedTuple, NoReturn
 
 from shim.crash import describe
 from shim.delivery.waiting import LONGEST_POLL
-from shim.executable import some_of, start_failure, visible
+from shim.file_names import some_of, visible
 from shim.folder import find
 from shim.folder.one import FAILED, FAILED_FOR_GOOD, PASSED, One
 from shim.folder.outputs import LineSink
@@ -34,6 +34,7 @@ from shim.runtime import original_environ
 from shim.settings import Settings
 from shim.signals import RECORDED, SignalInbox
 from shim.signals import name as signal_name
+from shim.start_failure import start_failure
 
 # Ends a process that has a bug; what is right is one of shim.folder.one.
 BUG = 70

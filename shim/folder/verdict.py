@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from shim.executable import visible
+from shim.file_names import visible
 from shim.folder.launch import ResultsFile
 from shim.folder.report import judge
 from shim.folder.results import Results
