@@ -68,16 +68,13 @@ def read(path: str) -> str:
     return (ROOT / path).read_text()
 
 
-def variables_of(script: str) -> set[str]:
-    """Return what a bundled script says that it reads."""
-    return {variable.name for one in bundled() if one.name == script for variable in one.variables}
-
-
 def embedded(manifest: str) -> str:
     text: str = load(read(manifest))[0]["data"]["dns_check.sh"]
     return text
 
 
+# What each bundled script says that it reads.
+VARIABLES = {one.name: {variable.name for variable in one.variables} for one in bundled()}
 UP = '{"nodes": [{"name": "a", "up": true}]}'
 UNSET = "UNSET"
 # Scripts that read from the API server, and what lets them pass.
@@ -333,7 +330,7 @@ WRONG: dict[tuple[str, str], tuple[Iterable[str], str]] = {
             ("MAX_RESTARTS", few(NO_WHOLE_NUMBER), "expected a whole number from 0 to 1000000"),
             ("MIN_NODES", (*few(NO_WHOLE_NUMBER), "0"), "expected a whole number from 1 to 100000"),
         )
-        if variable in variables_of(name)
+        if variable in VARIABLES[name]
     },
     **{
         (name, variable): (values, expected)
@@ -355,7 +352,7 @@ WRONG: dict[tuple[str, str], tuple[Iterable[str], str]] = {
             ("ROLE", ("", " ", "slave", "Master"), "expected any, master or replica"),
             ("TIMEOUT", (*NO_WHOLE_NUMBER, "0", "00", "10000"), "expected a whole number from "),
         )
-        if variable in variables_of(name)
+        if variable in VARIABLES[name]
     },
 }
 REQUIRED = {
