@@ -1,4 +1,4 @@
-"""The `khshim` command, also as `python -m shim`: makes the interpreter safe to go on in, first."""
+"""The `khshim` command and `python -m shim`: makes the interpreter safe, then runs the command line."""
 
 import os
 import sys
@@ -16,26 +16,26 @@ def main() -> int:
 def open_standard_descriptors() -> None:
     """Open /dev/null for each of descriptors 0 to 2 that is closed.
 
-    Otherwise the next pipe would take that number, and be mistaken for stdout.
+    Otherwise the next pipe would get such a number and be mistaken for stdin, stdout or stderr.
     """
     try:
         while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
             pass
         os.close(fd)
     except OSError:
-        pass  # without /dev/null no script can be started, and that will be the report
+        pass  # without /dev/null the script cannot be started either, and the report will say so
 
 
 def distrust_working_directory() -> None:
-    """Take the working directory and PYTHONPATH out of the module search path.
+    """Remove the working directory and PYTHONPATH from the module search path.
 
-    They are the script's: a urllib3.py beside it must not be imported by khshim.
-    Where khshim itself was found is kept. `python -I` does the same, and earlier.
+    They belong to the script: khshim must not import a urllib3.py that lies beside it.
+    The directory that khshim itself was imported from stays. `python -I` does the same, earlier.
     """
     own = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     named = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    theirs = {_absolute(folder) for folder in ["", *named]} - {own}
-    sys.path[:] = [folder for folder in sys.path if _absolute(folder) not in theirs]
+    untrusted = {_absolute(folder) for folder in ["", *named]} - {own}
+    sys.path[:] = [folder for folder in sys.path if _absolute(folder) not in untrusted]
 
 
 def _absolute(folder: str) -> str:

@@ -2,17 +2,17 @@
 
 
 class Budget:
-    """The moments of one run, on the monotonic clock in seconds; None means never.
+    """The moments of one run, in seconds on the monotonic clock; None means never.
 
-    `left` are the seconds until Kuberhealthy's deadline at the moment `started_at`, and
-    `timeout` is SHIM_TIMEOUT, each None where there is none. `terminate_at` is the
-    script's SIGTERM and `kill_at` its SIGKILL, whichever of the deadline and the timeout
-    asks for it first; `limited_by_timeout` tells which. `limited_by_share` tells that
-    neither does, but other scripts of a folder (shim.folder.times).
+    `left` is the number of seconds from `started_at` to Kuberhealthy's deadline, `timeout`
+    is SHIM_TIMEOUT; each is None if it is not set. The script gets SIGTERM at `terminate_at`
+    and SIGKILL at `kill_at`, as the earlier of the deadline and the timeout demands.
+    `limited_by_timeout` tells that the timeout is earlier, `limited_by_share` that other
+    scripts of a folder need the time before both (shim.folder.times).
 
-    Where time is short `grace_period` and `reserve` shrink in proportion to SHARE of
-    what is left. The reserve shrinks no further than to `least_reserve`, since a report
-    that comes later would be in vain, but leaves the script a quarter of the time.
+    If time is short, `grace_period` and `reserve` shrink so that together they take SHARE of
+    it. The reserve does not shrink below `least_reserve`, since the server would overwrite a
+    later report, except to leave the script a quarter of the time.
     """
 
     SHARE = 1 / 3
@@ -48,15 +48,18 @@ class Budget:
             if self.terminate_at is None or timeout_at < self.terminate_at:
                 self.limited_by_timeout = True
                 self.terminate_at = timeout_at
-                self.kill_at = timeout_at + self.grace_period  # before the deadline's, as well
+                self.kill_at = timeout_at + self.grace_period  # also before that of the deadline
 
     @property
     def terminate_at_latest(self) -> "float | None":
-        """The moment of a script's SIGTERM; of a folder's it may come earlier for another's sake."""
+        """The latest moment of SIGTERM: a script of a folder may get it earlier (`Share`)."""
         return self.terminate_at
 
     def has_changed(self) -> bool:
-        """Tell whether the moments of SIGTERM and SIGKILL have been moved: a share's can be."""
+        """Update the moments of SIGTERM and SIGKILL; tell whether they have changed.
+
+        They are fixed here; those of a script of a folder (`Share`) can change while it runs.
+        """
         return False
 
     def time_left(self, now: float) -> "float | None":

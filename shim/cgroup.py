@@ -1,4 +1,4 @@
-"""What the kernel says of the memory limit: cgroup v1 and v2, cgroups(7)."""
+"""The memory limit, peak and OOM kills of this process's cgroup: v1 and v2, cgroups(7)."""
 
 ROOT = "/sys/fs/cgroup"
 # v1 shows "no limit" as a number of this size (PAGE_COUNTER_MAX).
@@ -14,23 +14,23 @@ class MemoryCgroup:
         self.peak = peak
 
     def kills(self) -> int:
-        """Return how many processes were killed for memory, 0 where it cannot be read."""
+        """Return the number of OOM kills, 0 if it cannot be read."""
         for line in _read(self.events).splitlines():
             if line.startswith("oom_kill "):
                 return int(line.split()[1])
         return 0
 
     def limit_bytes(self) -> "int | None":
-        """Return the limit, None where there is none or it cannot be read."""
+        """Return the limit, None if there is none or it cannot be read."""
         return _number(self.limit)
 
     def peak_bytes(self) -> "int | None":
-        """Return the most that was used at a time, None where it cannot be read."""
+        """Return the peak memory use, None if it cannot be read."""
         return _number(self.peak)
 
 
 def memory_cgroup() -> "MemoryCgroup | None":
-    """Return this process's memory cgroup, or None where none can be seen.
+    """Return this process's memory cgroup, or None if there is none or it is not mounted.
 
     In a container /proc/self/cgroup may name a path of the host, while the
     container's own cgroup is mounted at the root.

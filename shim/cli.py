@@ -1,4 +1,4 @@
-"""The command line: which command is meant, and the one place that orders the imports of a run."""
+"""The command line: selects the command, and decides the order of the imports of a run."""
 
 import gc
 import os
@@ -17,7 +17,7 @@ COMMANDS = ("run", "try", "manifest", "doctor", "install")
 
 
 def main(argv: "Sequence[str] | None" = None) -> int:
-    """Run the command line that `argv` (by default the process's own) is; return its exit status."""
+    """Run the command line `argv`, by default that of this process; return the exit status."""
     words = list(sys.argv[1:] if argv is None else argv)
     named = words.pop(0) if words and words[0] in COMMANDS else ""
     option = words[0] if words and words[0].startswith("-") else ""
@@ -33,17 +33,17 @@ def main(argv: "Sequence[str] | None" = None) -> int:
 
         return outside_a_cluster(words, named, overview())
     status = run(words)
-    # Without finalization: all is written, and a thread that is left behind in name
-    # resolution or in a read must not hold up the end. It also saves 30 ms.
+    # Exit without finalization: all output is written, and a thread that still waits in name
+    # resolution or in a read must not delay the exit. This also saves 30 ms.
     os._exit(status)
 
 
 def run(command: "Sequence[str]") -> int:
     """Run the script, report it, and return the exit status."""
-    # The order is the point. As PID 1 a signal without a handler is lost, so the
-    # inbox is first. The script is started by modules that import quickly; what is
-    # slow (the logger, urllib3) is imported while it runs. What is imported is no
-    # garbage: looking for some until all of it is there would cost 5 %.
+    # The order matters. PID 1 loses a signal that has no handler, so the inbox comes
+    # first. Modules that import quickly start the script; the slow ones (the logger,
+    # urllib3) are imported while it runs. Imported modules are not garbage: running the
+    # garbage collector during the imports would cost 5 %.
     gc.disable()
     started = None
     environ = original_environ(os.environ)
@@ -56,7 +56,7 @@ def run(command: "Sequence[str]") -> int:
         started = start(environ, command, inbox)
         from shim.finish import finish
     except Exception as error:
-        # No thread runs yet, and there may be no descriptors left to import what comes now.
+        # No thread runs yet. The imports below need descriptors, and all may be in use.
         os.closerange(3, 256)
         return _give_up(error, environ, started)
     try:
@@ -66,7 +66,7 @@ def run(command: "Sequence[str]") -> int:
 
 
 def _by_hand(named: str, option: str, words: "list[str]") -> int:
-    """Run a command that people call; what it imports may be slow."""
+    """Run a command that a person calls; it may import slow modules."""
     from shim.commands import by_hand
     from shim.commands.output import complain, put
 

@@ -1,7 +1,7 @@
-"""The client for checks written in Python, the counterpart of Go's checkclient.
+"""The client for checks written in Python, the counterpart of Kuberhealthy's checkclient in Go.
 
-It reads the variables that Kuberhealthy sets in the pod. In a script that khshim
-runs, the exit status is the report, and these variables are withheld.
+It reads the variables that Kuberhealthy sets in the pod. A script that khshim runs does not
+get these variables: its exit status is the report.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ def report_success() -> None:
 def report_failure(errors: Error | Iterable[Error] = None) -> None:
     """Report that the check failed, with one error or several. Raises ReportError.
 
-    An exception is reported by its type and text, and bytes are taken for UTF-8. Blank
-    errors are left out, and a generic one stands in where none remains, since
-    Kuberhealthy refuses a failure without a reason. What is too long is cut.
+    An exception is reported as its type and message; bytes are decoded as UTF-8. Blank
+    errors are left out. If none remains, a generic error is reported, since Kuberhealthy
+    refuses a failure without an error. Long errors are cut.
     """
     if isinstance(errors, ONE_ERROR) or not isinstance(errors, Iterable):
         errors = [errors]
@@ -50,10 +50,7 @@ def _text(error: object) -> str:
 
 
 def deadline() -> float | None:
-    """Return the moment at which the report must have arrived, or None where it is not set.
-
-    In seconds of unix time, like time.time().
-    """
+    """Return the deadline for the report in seconds of unix time, None if none is set."""
     return Settings(os.environ).deadline
 
 
@@ -64,8 +61,8 @@ def _report(report: Report | list[str]) -> None:
     if settings.endpoint is None:
         problems = [problem for problem in settings.problems if problem.startswith("KH_")]
         raise ReportError(
-            f"{' '.join(problems)} Outside a Kuberhealthy check there is nobody to report to; in a"
-            " script that khshim runs, exit with a status instead, or set SHIM_PASS_CREDENTIALS."
+            f"{' '.join(problems)} Only a pod that Kuberhealthy started can report. A script that"
+            " khshim runs reports by its exit status, or needs SHIM_PASS_CREDENTIALS=true."
         )
     if isinstance(report, list):
         editor = Editor(settings.endpoint.server, Masker(os.environ, settings.mask))

@@ -1,4 +1,4 @@
-"""What is left to do when khshim itself has failed: no run may end in silence."""
+"""Handling a bug in khshim itself: end the script, log the bug and report it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from shim.observe.timestamp import rfc3339
 from shim.spawn import Child
 from shim.supervise.processes import Processes
 
-# Seconds; what outlives SIGKILL is left.
+# Seconds; a process that outlives SIGKILL is left behind.
 TIME_TO_KILL = 0.5
 
 # The packages that khshim depends on, by the names they are imported by.
@@ -22,7 +22,7 @@ DEPENDENCIES = ("urllib3", "pythonjsonlogger")
 
 
 def not_installed(error: Exception) -> str:
-    """Return a sentence on a package that khshim needs and that is missing, "" for other errors."""
+    """Return a sentence if `error` is that a dependency is not installed, "" for other errors."""
     missing = error.name or "" if isinstance(error, ModuleNotFoundError) else ""
     if missing.partition(".")[0] not in DEPENDENCIES:
         return ""
@@ -30,7 +30,7 @@ def not_installed(error: Exception) -> str:
 
 
 def describe(error: Exception) -> str:
-    """Return a sentence on a bug, with the place where it showed, or on a missing package."""
+    """Return a sentence about a bug, with its file and line, or about a missing package."""
     if sentence := not_installed(error):
         return sentence
     frame = traceback.extract_tb(error.__traceback__)[-1]
@@ -42,7 +42,7 @@ def describe(error: Exception) -> str:
 
 
 def kill_script(child: Child | None) -> None:
-    """Kill what was started, if anything was, and what it left behind."""
+    """Kill and reap the script, if it was started, and its descendants."""
     if child is None:
         return
     processes = Processes(child)
@@ -50,16 +50,16 @@ def kill_script(child: Child | None) -> None:
     until = time.monotonic() + TIME_TO_KILL
     while processes.reap_others() and time.monotonic() < until:
         processes.kill_others()
-        time.sleep(0.01)  # the wake-up pipe is not read any more
+        time.sleep(0.01)  # nobody reads the wake-up fd any more, so there is no event to wait for
 
 
 def give_up(error: Exception, environ: Mapping[str, str], child: Child | None) -> int:
-    """End the script, log the bug, report it as far as that still works; return the exit status.
+    """End the script, log the bug and try to report it; return the exit status.
 
-    Depends on as little as it can: what failed may be the logger or an import.
+    This uses as few modules as possible: the failure may be in the logger or in an import.
     """
     kill_script(child)
-    # Nobody takes signals any more, and their pipe's number may soon be a connection's.
+    # Nobody reads signals any more, and a connection may soon get the number of the wake-up fd.
     signal.set_wakeup_fd(-1)
     event = "not_installed" if not_installed(error) else "bug"
     _write(event, describe(error), "".join(traceback.format_exception(error)))
@@ -81,11 +81,11 @@ def _write(event: str, message: str, details: str = "") -> None:
     try:
         os.write(2, f"{json.dumps(line)}\n".encode())
     except OSError:
-        pass  # the exit status is all that is left
+        pass  # stderr cannot be written; the exit status still tells of the bug
 
 
 def _report(sentence: str, environ: Mapping[str, str]) -> None:
-    # Here and not above: one of these may be what has failed.
+    # Imported here and not above, since one of these may be the module that failed.
     from shim.delivery.deliver import deliver_quietly
     from shim.report.build import failure
     from shim.report.excerpt import Editor

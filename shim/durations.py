@@ -1,6 +1,6 @@
 """Durations in the syntax of Go's time.ParseDuration, as `runInterval` takes them."""
 
-# Listed longest first where one unit begins like another ("ms" before "m").
+# A unit comes before one that it begins with ("ms" before "m").
 UNITS = (
     ("ns", 1e-9),
     ("us", 1e-6),
@@ -13,14 +13,14 @@ UNITS = (
 )
 
 
-# Go counts nanoseconds in 63 bits: 292 years.
+# Seconds; Go counts nanoseconds in 63 bits, which is 292 years.
 LONGEST = 2**63 / 1e9
 
 
 def parse_go(text: str) -> float:
     """Return the seconds in `text`, such as "90s", "1m30s" or "1.5h".
 
-    Raises ValueError for everything Go refuses or means as negative: a bare
+    Raises ValueError for everything that Go refuses, and for negative durations: a bare
     number other than 0, "1d", "5 m", "-1s", "".
     """
     if text == "0":
@@ -40,14 +40,14 @@ def parse_go(text: str) -> float:
 
 
 def parse(text: str) -> float:
-    """Return the seconds in `text`: Go's syntax, or a plain number of seconds."""
+    """Return the seconds in `text`, in Go's syntax or as a plain number; raises ValueError."""
     if text.replace(".", "", 1).isdecimal() and text.isascii():
         text += "s"
     return parse_go(text)
 
 
 def show(seconds: float) -> str:
-    """Return `seconds` as a person reads them: "0.25 s", "12.3 s", "1 m 30 s"."""
+    """Return `seconds` formatted for people: "0.25 s", "12.3 s", "1 m 30 s"."""
     if seconds < 0.995:
         return f"{seconds:.2f} s"
     if seconds < 99.95:

@@ -1,7 +1,7 @@
 """Exit statuses of `khshim run`, after sysexits(3).
 
-Kuberhealthy ignores a pod's exit status, so it does not carry the verdict: it
-says what became of the report.
+Kuberhealthy ignores the exit status of a pod. So the exit status says whether the report was
+delivered, not whether the check passed.
 """
 
 DELIVERED = 0
@@ -12,7 +12,7 @@ REFUSED = 76  # EX_PROTOCOL
 WRONG_SETTINGS = 78  # EX_CONFIG
 
 MEANINGS = {
-    DELIVERED: "the server took the report, whatever the verdict",
+    DELIVERED: "the server accepted the report, whether the check passed or failed",
     WRONG_USAGE: "wrong usage of the command line",
     UNDELIVERED: "the report could not be delivered in time",
     BUG: "a bug in khshim itself, reported as a failure where possible",

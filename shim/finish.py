@@ -1,7 +1,7 @@
 """The second half of a run: from the started script to the exit status.
 
-What is slow to import is imported by this module and, in a thread, below it: the
-script is running meanwhile.
+The script is already running, so this module may import slow modules, and starts a thread
+that imports the HTTP client.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from shim.verdict import Verdict
 if TYPE_CHECKING:
     from shim.observe.metrics import OwnMetrics
 
-# At least so many seconds are left for the report after a signal that came before it,
+# The minimum of seconds for the delivery, if a terminating signal came before it began,
 AFTER_STOP = 5.0
-# and for one that is being delivered already when the signal comes.
+# and if the signal comes during the delivery.
 SHORTEST_GRACE = 1.0
 
 EXIT_STATUS = {
@@ -44,19 +44,20 @@ EXIT_STATUS = {
 
 
 def finish(start: Started | NotStarted, inbox: SignalInbox) -> int:
-    """See the script to its end, report, and return khshim's exit status."""
+    """Supervise the script until it ends, report, and return khshim's exit status."""
     worker = Worker()
-    preloaded = preload(worker)  # at once: the script may soon reach the limit on processes
-    half = _SecondHalf(start, inbox, worker)
-    report, status = half.report_or_bug()
+    # The thread is started at once: the script may soon reach the limit on processes.
+    preloaded = preload(worker)
+    second_half = _SecondHalf(start, inbox, worker)
+    report, status = second_half.report_or_bug()
     preloaded.wait()
-    delivered = half.deliver_and_quit(report)
-    half.outputs.drain()
+    delivered = second_half.deliver_and_quit(report)
+    second_half.outputs.drain()
     return status or delivered
 
 
 class _SecondHalf:
-    """What all steps of the second half need."""
+    """The steps of the second half, and the objects that they share."""
 
     def __init__(self, start: Started | NotStarted, inbox: SignalInbox, worker: Worker) -> None:
         run = start.run
@@ -79,13 +80,13 @@ class _SecondHalf:
             at_start,
             self._folder_metrics if start.results is not None else None,
         )
-        # A URL with a password can be an argument as well. No variable has a = in its name.
+        # An argument can be a URL with a password too. No variable has a "=" in its name.
         arguments = {"arguments=": " ".join(run.settings.args)}
         self._mask = Masker({**run.environ, **arguments}, run.settings.mask)
         self._editor = Editor(run.settings.server, self._mask)
 
     def report_or_bug(self) -> tuple[Report, int]:
-        """Return the report, and an exit status that outweighs the delivery's, or 0."""
+        """Return the report, and an exit status that takes precedence over the delivery's, or 0."""
         try:
             return self._report()
         except Exception as error:
@@ -100,13 +101,13 @@ class _SecondHalf:
             self._quit_sidecar()
             if result is Result.ACCEPTED and self._was_told_to_stop:
                 self._stay_until_seen()
-        except Exception as error:  # not reported: there may be a report already
+        except Exception as error:  # not reported, since a report may have been delivered already
             self._tell_bug(error)
             return exit_status.WRONG_SETTINGS if not_installed(error) else exit_status.BUG
         return exit_status.WRONG_SETTINGS if result is None else EXIT_STATUS[result]
 
     def _report(self) -> tuple[Report, int]:
-        """Return the report on the script, and the exit status for wrong settings, or 0."""
+        """Return the report, and the exit status for wrong settings, or 0."""
         for event in telling.doubts(self._settings):
             self._tell(event)
         if self._run.wait is not None:
@@ -148,7 +149,7 @@ class _SecondHalf:
         return FolderMetrics(self._start.results)
 
     def _deliver(self, report: Report) -> Result | None:
-        """Deliver the report; return how that ended, None where it cannot be sent at all."""
+        """Deliver the report; return the result, None if there is no address to send it to."""
         endpoint, settings = self._settings.endpoint, self._settings
         if endpoint is None:
             self._tell(events.ReportImpossible())
@@ -157,7 +158,7 @@ class _SecondHalf:
 
         started_at = time.monotonic()
         until = time_to_deliver(self._run.budget.deadline, started_at)
-        if self._was_told_to_stop:  # what sent the signal will not wait much longer
+        if self._was_told_to_stop:  # the kubelet sends SIGKILL when the pod's grace period is over
             until = min(until, started_at + max(settings.grace_period, AFTER_STOP))
         limit = TimeLimit(
             until,
@@ -183,7 +184,10 @@ class _SecondHalf:
         self._tell(events.SignalReceived(signal=name(signum)))
 
     def _stay_until_seen(self) -> None:
-        """Keep a pod that is being deleted until its report is seen; another signal ends it."""
+        """Wait until v2 has seen the report, since the pod is being deleted.
+
+        A further signal ends the wait.
+        """
         seconds, time_left = SEEN_AFTER[self._settings.server], self._time_left()
         if time_left is not None:
             seconds = min(seconds, max(time_left, 0.0))
@@ -192,7 +196,7 @@ class _SecondHalf:
             TimeLimit(time.monotonic() + seconds, self._inbox).wait(seconds)
 
     def _quit_sidecar(self) -> None:
-        """Tell the mesh's sidecar to end, which would otherwise keep the pod alive."""
+        """Ask the service mesh's sidecar to exit: it would keep the finished pod running."""
         url = self._settings.quit_url
         if url is None:
             return

@@ -1,4 +1,4 @@
-"""Calling what may hang, such as a file on a dead network volume, with a time limit."""
+"""Calling a function that may hang, for example on a dead network volume, with a time limit."""
 
 import _thread
 import time
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
-# Seconds between two looks at the clock and the signals while a call hangs. What could wait
-# for both without looking is slow to import, and a call that hangs is rare.
+# Seconds between two checks of the clock and the signals while a call hangs. A module that
+# could wait for both would import slowly, and a call that hangs is rare.
 INTERVAL = 0.05
 
 
 class Hang(Exception):
-    """A call did not return in time, or not before `stopped_by`, a terminating signal."""
+    """A call did not return in time, or before the terminating signal `stopped_by` came."""
 
     def __init__(self, stopped_by: "int | None") -> None:
         super().__init__(stopped_by)
@@ -28,9 +28,9 @@ class Hang(Exception):
 def call(job: "Callable[[], T]", until: "float | None", inbox: "SignalInbox") -> "T":
     """Return what `job` returns, or raise what it raises.
 
-    Raises Hang where it has not returned by `until` (on the monotonic clock, in seconds)
-    or when a terminating signal arrives. Its thread is left behind then: no signal ends a
-    system call that waits for a volume (state D, ps(1)).
+    Raises Hang if `job` has not returned by `until` (seconds on the monotonic clock) or if a
+    terminating signal arrives. The thread that runs `job` is then left behind: no signal
+    interrupts a system call in uninterruptible sleep (state D, ps(1)).
     """
     results: list[T] = []
     errors: list[Exception] = []
@@ -48,7 +48,7 @@ def call(job: "Callable[[], T]", until: "float | None", inbox: "SignalInbox") ->
     try:
         _thread.start_new_thread(run, ())
     except RuntimeError:
-        run()  # the limit on processes is reached, so that there will be no script either
+        run()  # the limit on processes is reached, so the script will not start either
     while not done.acquire(timeout=INTERVAL):
         for signum in inbox.terminating.intersection(inbox.take()):
             raise Hang(signum)

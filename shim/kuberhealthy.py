@@ -1,4 +1,4 @@
-"""The two release lines of the Kuberhealthy server, as far as they differ for a client."""
+"""The differences between Kuberhealthy v2 and v3 that matter to a client."""
 
 from enum import Enum
 
@@ -14,20 +14,20 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 
 PATHS = {Server.V2: "/externalCheckStatus", Server.V3: "/check"}
 
-# Seconds kept free before the deadline. v2 wants the report seen and the pod gone before
-# the deadline, polls for each every 5 s, and may be slow; v3 accepts until the deadline.
+# Seconds kept free before the deadline. By the deadline v2 must have seen the report and the
+# pod's end; it polls for each every 5 s, and may be slow. v3 accepts a report until the deadline.
 REPORT_RESERVE = {Server.V2: 12.0, Server.V3: 2.0}
 
-# Where time is short the reserve shrinks no further than to these seconds. Measured on v2:
+# The minimum to which the reserve shrinks if time is short, in seconds. Measured on v2:
 # reports up to 5.4 s before the deadline were overwritten (one poll and the pod's end).
 LEAST_RESERVE = {Server.V2: 7.0, Server.V3: 0.0}
 
-# Seconds after which a pod that is being deleted may end without its report being replaced.
-# v2 polls for reports every 5 s, and writes "pod deleted unexpectedly" where it sees the
-# pod's end first; v3 does not look.
+# Seconds that a pod which is being deleted must stay after its report. v2 polls for reports
+# every 5 s, and writes "pod deleted unexpectedly" if it sees the pod end before the report;
+# v3 does not watch the pod.
 SEEN_AFTER = {Server.V2: 6.0, Server.V3: 0.0}
 
-# Seconds an honest answer may take: v2 looks the pod up for up to 60 s first.
+# Seconds that a healthy server may take to answer: v2 first looks for the pod for up to 60 s.
 ANSWER_TIMEOUT = {Server.V2: 65.0, Server.V3: 15.0}
 
 
@@ -38,10 +38,10 @@ def server_of(url: str) -> Server:
 
 
 class Endpoint:
-    """Where one run's report goes, and the token that names the run.
+    """Where the report of one run goes, and the token of the run.
 
-    `url` is a valid http or https URL; `ca_file` names the authorities to trust (PEM),
-    None the system's.
+    `url` is a valid http or https URL. `ca_file` is the path of a PEM file with the
+    certificate authorities to trust, None for those of the system.
     """
 
     def __init__(self, url: str, run_uuid: str, ca_file: "str | None" = None) -> None:

@@ -1,16 +1,16 @@
-"""The file that a script writes metrics of its own to."""
+"""The file to which a script writes its own metrics."""
 
 import os
 
-# More than this is not read.
+# Bytes; khshim reads no more than this.
 SIZE_LIMIT = 64 * 1024
 
 
 class MetricsFile:
-    """A file in memory (memfd_create(2)), since a check may have no place to write.
+    """A file in memory (memfd_create(2)), since a container may have no writable directory.
 
-    `path` can be opened by every process of the same user in the pod. Where there can
-    be no such file, `path` is None and `problem` tells why, and nothing is ever written.
+    Every process of the same user in the pod can open `path`. If the file cannot be
+    created, `path` is None and `problem` says why.
     """
 
     def __init__(self) -> None:
@@ -24,12 +24,12 @@ class MetricsFile:
             self.path = f"/proc/{os.getpid()}/fd/{self._fd}"
 
     def clear(self) -> None:
-        """Forget what was written so far."""
+        """Delete what was written so far."""
         if self.path is not None:
             os.ftruncate(self._fd, 0)
 
     def text(self) -> str:
-        """Return what was written so far."""
+        """Return what was written so far, at most SIZE_LIMIT bytes of it."""
         if self.path is None:
             return ""
         return os.pread(self._fd, SIZE_LIMIT, 0).decode("utf-8", "replace")

@@ -1,4 +1,4 @@
-"""Importing what delivers the report, while the script runs."""
+"""Importing the modules that deliver the report, while the script runs."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from shim.delivery.worker import Worker
 
 
 def preload(worker: Worker) -> threading.Event:
-    """Have `worker` import the HTTP client; return what is set when that is done.
+    """Let `worker` import the HTTP client; return an event that is set when this is done.
 
-    The collector of garbage has been off since the start: what is imported is none.
+    The garbage collector, which has been off since the start, is on from then on.
     """
     done = threading.Event()
     try:
         worker.submit(lambda: _import(done))
     except RuntimeError:
-        gc.enable()  # no thread can be started: it is imported when it is needed
+        gc.enable()  # no thread can be started: the modules are imported when they are needed
         done.set()
     return done
 
@@ -26,10 +26,10 @@ def preload(worker: Worker) -> threading.Event:
 def _import(done: threading.Event) -> None:
     try:
         importlib.import_module("shim.delivery.deliver")
-        importlib.import_module("encodings.idna")  # what a host's name is encoded with
+        importlib.import_module("encodings.idna")  # socket encodes host names with it
     except Exception:
-        pass  # it will fail again where it is needed, and be told there
+        pass  # the import will fail again where it is needed, and is reported there
     finally:
-        gc.freeze()  # or the next collection would look at all of it
+        gc.freeze()  # otherwise the next collection would traverse all modules
         gc.enable()
         done.set()

@@ -1,6 +1,6 @@
-"""The runtime of khshim's own: an interpreter with all that it needs, in one folder.
+"""khshim's own runtime: a Python interpreter with everything that it needs, in one folder.
 
-runtime/build.py makes it. It works in any image, and at this place only.
+runtime/build.py makes it. It works in any image, but only at the path HOME.
 """
 
 import os
@@ -8,10 +8,10 @@ import sys
 
 HOME = "/opt/khshim"
 PYTHON = f"{HOME}/bin/python3"
-# What the image says to its own loader, C library and OpenSSL must not reach khshim's:
-# the launcher (runtime/launcher.c) puts this before such variables' names.
+# Variables that are meant for the image's own loader, C library and OpenSSL must not affect
+# those of the runtime: the launcher (runtime/launcher.c) puts this prefix before their names.
 KEPT = "KHSHIM_KEPT_"
-# The list of all files in it, as sha256sum(1) reads it.
+# The list of all files in the runtime, in the format of sha256sum(1).
 CONTENTS = "SHA256SUMS"
 
 TYPE_CHECKING = False
@@ -25,24 +25,24 @@ def is_own() -> bool:
 
 
 def original_environ(environ: "Mapping[str, str]") -> "dict[str, str]":
-    """Return the environment as image and pod have it, without the launcher's changes."""
+    """Return the environment that image and pod set, without the launcher's prefixes."""
     return {name.removeprefix(KEPT): value for name, value in environ.items()}
 
 
 def own_python() -> str:
     """Return the interpreter that has khshim's modules, for a script whose `#!` line is PYTHON.
 
-    The bundled checks in Python are such: a line that the kernel understands in every image
-    that khshim was put into, and that means the installed khshim elsewhere.
+    The bundled checks in Python have this line. The kernel can follow it in every image that
+    has khshim's runtime; elsewhere khshim runs them with its own interpreter.
     """
     return PYTHON if is_own() else sys.executable
 
 
 def python_for_scripts() -> str:
-    """Return the interpreter of a Python script that names none.
+    """Return the interpreter for a Python script that has no `#!` line.
 
-    Where khshim has a runtime of its own that is the image's `python3`, since there the
-    script's libraries are, if PATH has one. Otherwise it is the one that runs khshim.
+    In khshim's own runtime this is the image's `python3` if PATH has one, since that has
+    the script's libraries. Otherwise it is the interpreter that runs khshim.
     """
     if is_own():
         for folder in os.environ.get("PATH", os.defpath).split(os.pathsep):

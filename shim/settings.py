@@ -1,8 +1,8 @@
-"""Settings from the environment and the command line: the one place that knows their names.
+"""Settings from the environment and the command line; no other module knows their names.
 
-Each setting is declared once, as an attribute of Settings. The table in docs/,
-`khshim --help` and what `khshim doctor` and `khshim manifest` check are made from the
-declarations.
+Each setting is declared once, as an attribute of Settings. The table in docs/SETTINGS.md,
+`khshim run --help`, and the checks of `khshim doctor` and `khshim manifest` are made from
+the declarations.
 """
 
 import os
@@ -37,20 +37,21 @@ URL = "an http:// or https:// URL"
 DURATION = "a duration such as 90s, 2m or 1m30s"
 BY_KUBERHEALTHY = "by Kuberhealthy"
 
-# Set by khshim for the script, and so by a script that runs khshim.
+# khshim sets these for the script, so they are also set where a script runs khshim.
 FOR_THE_SCRIPT = frozenset({"SHIM_DEADLINE", "SHIM_METRICS_FILE"})
 # A later deadline (the year 5138) was most probably written in milliseconds.
 LAST_PLAUSIBLE_DEADLINE = 1e11
 
 
 class Setting(Typed[T]):
-    """One setting: the variable, how it is read, and what a person must know of it.
+    """One setting: the variable's name, its parser, its default and its documentation.
 
-    `parse` raises ValueError for a text that is not as `expected`, which completes the
-    sentence "expected …". `default` is a value, or a function that returns one from the
-    settings declared before this one; without it the value is None, and `parse` is to be
-    `optional`. `default_words` is what the documents show of it, and `meaning` one line of
-    Markdown. A wrong value is told unless `is_shown` is false, as where it may hold a password.
+    `parse` raises ValueError for a wrong text; `expected` completes the sentence
+    "expected …". `default` is a value, or a function that computes one from the settings
+    declared before this one; without it the value is None, and `parse` must be wrapped in
+    `optional`. The documents show the default as `default_words`; `meaning` is one line of
+    Markdown. An error message quotes the wrong value unless `is_shown` is false, for a
+    value that may hold a password.
     """
 
     def __init__(
@@ -81,7 +82,7 @@ class Setting(Typed[T]):
         return value
 
     def problem(self, text: str) -> "str | None":
-        """Return a sentence on what is wrong with `text` as a value, None if it is right."""
+        """Return a sentence that says what is wrong with the value `text`, None if it is right."""
         try:
             self.parse(text)
         except ValueError:
@@ -89,10 +90,10 @@ class Setting(Typed[T]):
         return None
 
     def read(self, text: str, settings: "Settings") -> "T | None":
-        """Return the value of `text`, or of the default where that is empty or wrong.
+        """Return the value of `text`, or the default if `text` is empty or wrong.
 
-        An empty variable counts as one that is not set, since a manifest cannot unset
-        what an image has set. What is wrong is added to `settings.problems`.
+        An empty variable counts as not set, since a manifest cannot unset a variable of the
+        image. For a wrong value a sentence is added to `settings.problems`.
         """
         if text:
             try:
@@ -106,7 +107,7 @@ class Setting(Typed[T]):
     def _wrong(self, text: str) -> str:
         if not self.is_shown:
             return f"{self.name} is wrong; expected {self.expected}."
-        # Never cut here: half of a secret in it could not be masked any more.
+        # The text must not be cut here: half of a secret in it could not be masked later.
         if len(text) <= 80:
             return f'{self.name} is "{text}"; expected {self.expected}.'
         return f'{self.name} is wrong; expected {self.expected}. It is "{text}"'
@@ -115,11 +116,10 @@ class Setting(Typed[T]):
 class Settings:
     """Everything one run depends on; times in seconds, the deadline in unix time.
 
-    `problems` holds a sentence for each wrong setting; where it is not empty the
-    other fields hold defaults and the script must not be started. `unknown` are the
-    names that begin with SHIM_ and that khshim does not know; `warnings` are sentences
-    on settings that are probably not meant as they are. `endpoint` is None where no
-    report can be sent.
+    `problems` holds a sentence for each wrong setting. If it is not empty, those settings
+    have their defaults and the script must not be started. `unknown` holds the names that
+    begin with SHIM_ and are no setting; `warnings` holds sentences about settings that are
+    probably a mistake. `endpoint` is None if no report can be sent.
     """
 
     reporting_url = Setting(
@@ -165,7 +165,7 @@ class Settings:
         "SHIM_ARGS",
         values.shell_words,
         "words quoted as in a shell, each quote closed",
-        "its arguments, quoted as in a shell",
+        "the script's arguments, quoted as in a shell",
         default=lambda settings: [],
         is_shown=False,
     )
@@ -173,7 +173,7 @@ class Settings:
         "SHIM_INTERPRETER",
         values.command,
         "a command such as bash -eu",
-        "command to run it with, e.g. `bash -eu`",
+        "the command that runs the script, e.g. `bash -eu`",
         default=lambda settings: [],
         default_words="from the script",
     )
@@ -181,7 +181,7 @@ class Settings:
         "SHIM_TIMEOUT",
         values.optional(values.positive_duration),
         "a duration of more than 0, such as 90s, 2m or 1m30s",
-        "a limit of its own, besides the check's deadline, for all attempts together; in a folder"
+        "a time limit in addition to the check's deadline, for all attempts together; in a folder"
         " for each attempt of each script",
     )
     grace_period = Setting(
@@ -196,7 +196,7 @@ class Settings:
         "SHIM_STOP_SIGNAL",
         signals.parse,
         "a signal that can be forwarded, such as SIGINT, SIGRTMIN+3 or 10",
-        "what the script gets in place of SIGTERM ([What the script gets](SCRIPTS.md))",
+        "the signal that the script gets in place of SIGTERM ([What the script gets](SCRIPTS.md))",
         default=int(signal.SIGTERM),
         default_words="`SIGTERM`",
     )
@@ -204,8 +204,8 @@ class Settings:
         "SHIM_REPORT_RESERVE",
         durations.parse,
         DURATION,
-        "kept free before the deadline for the report; v2 overwrites one in about the last 6 s"
-        ' with "timed out", and the rest is a margin',
+        "time kept free before the deadline to deliver the report; v2 overwrites a report that"
+        ' comes in about the last 6 s with "timed out", and the rest is a margin',
         default=lambda settings: REPORT_RESERVE[settings.server],
         default_words="`2s`, on v2 `12s`",
     )
@@ -285,14 +285,15 @@ class Settings:
         "SHIM_MASK",
         values.names,
         "names of variables, separated by commas",
-        "more variables whose values are secrets, e.g. `DB_DSN,*_URL` ([Secrets](SECRETS.md))",
+        "more variables whose values are masked as secrets, e.g. `DB_DSN,*_URL`"
+        " ([Secrets](SECRETS.md))",
         default=lambda settings: [],
     )
     wait_for_server = Setting(
         "SHIM_WAIT_FOR_SERVER",
         durations.parse,
         DURATION,
-        "hold the script back until Kuberhealthy can be reached, at most so long"
+        "how long to wait, at most, for Kuberhealthy to be reachable before the script is started"
         " ([Fresh nodes](MESHES.md))",
         default=0.0,
         default_words="off",
@@ -338,7 +339,8 @@ class Settings:
         "SHIM_TERMINATION_LOG",
         values.text,
         "a path",
-        "where a summary goes that `kubectl describe pod` shows; skipped if it is not there",
+        "the file for a summary that `kubectl describe pod` shows; nothing is written if the file"
+        " does not exist",
         default="/dev/termination-log",
         default_words="`/dev/termination-log`",
     )
@@ -346,13 +348,13 @@ class Settings:
         "SHIM_METRICS_PORT",
         values.optional(values.whole_number(1, 65535)),
         "a port from 1 to 65535",
-        "serve on this port what is known while the script runs ([Metrics](METRICS.md))",
+        "the port that serves the metrics while the script runs ([Metrics](METRICS.md))",
     )
     pushgateway_url = Setting(
         "SHIM_PUSHGATEWAY_URL",
         values.optional(values.url),
         URL,
-        "push the metrics there after the report ([Metrics](METRICS.md))",
+        "the Pushgateway that gets the metrics after the report ([Metrics](METRICS.md))",
     )
 
     def __init__(self, environ: "Mapping[str, str]", command: "Sequence[str]" = ()) -> None:
@@ -378,23 +380,26 @@ class Settings:
 
     @property
     def is_plugin(self) -> bool:
-        """Whether the script is a Nagios plugin, whose exit statuses have a meaning."""
+        """Whether the script is a Nagios plugin, with the exit statuses 0 to 3 of those."""
         return self.preset == "nagios"
 
     @property
     def endpoint(self) -> "Endpoint | None":
-        """Where the report goes; None where the URL or the run's uuid is missing or wrong."""
+        """Where the report goes; None if the URL or the run's uuid is missing or wrong."""
         if self.reporting_url is None or self.run_uuid is None:
             return None
         return Endpoint(self.reporting_url, self.run_uuid, self.ca_file)
 
     @property
     def server(self) -> Server:
-        """The server's release line, by the reporting URL; v3 where that is missing."""
+        """The server's release line, by the reporting URL; v3 if that is missing."""
         return server_of(self.reporting_url or "")
 
     def budget(self, *, unix_now: float, started_at: float) -> Budget:
-        """Divide the time that is left at one moment, given on both clocks in seconds."""
+        """Divide the time until the deadline; both arguments are the same moment.
+
+        `unix_now` is in seconds of unix time, `started_at` in seconds on the monotonic clock.
+        """
         return Budget(
             started_at=started_at,
             left=None if self.deadline is None else self.deadline - unix_now,
@@ -406,7 +411,7 @@ class Settings:
 
 
 def _warnings_of_plugins(settings: Settings) -> "frozenset[int]":
-    """Return Nagios' WARNING for a plugin, unless SHIM_OK_EXIT_CODES makes it a failure."""
+    """Return Nagios' WARNING (1) for a plugin, unless SHIM_OK_EXIT_CODES leaves it out."""
     return settings.ok_exit_codes & {1} if settings.is_plugin else frozenset()
 
 
@@ -415,10 +420,10 @@ NAMES = frozenset(setting.name for setting in SETTINGS)
 
 
 def _is_unknown(name: str) -> bool:
-    """Tell whether `name` is meant for khshim and none of its settings.
+    """Tell whether `name` looks like a setting of khshim but is none.
 
     A Service named shim or shim-… makes Kubernetes set SHIM_SERVICE_HOST, SHIM_PORT,
-    SHIM_PORT_80_TCP_ADDR and the like ("Discovering services", Kubernetes).
+    SHIM_PORT_80_TCP_ADDR and others (Kubernetes, "Discovering services").
     """
     if not name.startswith("SHIM_") or name in NAMES or name in FOR_THE_SCRIPT:
         return False
@@ -434,12 +439,12 @@ def script_environment(
     terminate_at: "float | None",
     metrics_file: "str | None" = None,
 ) -> "dict[str, str]":
-    """Return the environment the script gets.
+    """Return the environment of the script.
 
-    The credentials of the run stay with khshim, so that a script that reports by
-    itself cannot report twice. `terminate_at` is the unix time of the script's
-    SIGTERM; it is rounded down, since shells count in whole seconds. SHIM_METRICS_FILE
-    is always set, so that a script that writes metrics behaves the same without them.
+    It has no credentials of the run unless `pass_credentials` is true, since a script that
+    reports by itself would make a second report. SHIM_DEADLINE is `terminate_at`, the unix
+    time of the script's SIGTERM, rounded down, since shells count in whole seconds.
+    SHIM_METRICS_FILE is always set, so that a script may write to it unconditionally.
     """
     result = dict(environ)
     if not pass_credentials:

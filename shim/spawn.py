@@ -14,11 +14,11 @@ HIGHEST_OOM_SCORE = 1000  # proc(5)
 
 
 class RaisedOomScore:
-    """Makes what is started meanwhile the first that the kernel kills for memory.
+    """A context in which a child is started that the OOM killer prefers to this process.
 
-    A child inherits its oom_score_adj (proc(5)). Otherwise the largest process is killed,
-    which is khshim where the script's are many small ones. Adding 1000 outweighs all that
-    the limit allows, and what khshim had it may go back to without a privilege.
+    A child inherits oom_score_adj (proc(5)). Without this the OOM killer takes the largest
+    process, and that is khshim if the script consists of many small ones. Adding 1000
+    outweighs any memory use, and khshim may restore its old value without a privilege.
     """
 
     def __enter__(self) -> None:
@@ -41,11 +41,11 @@ class RaisedOomScore:
 
 
 class Child:
-    """A started script: its pid, also its group's id, and the read ends of its pipes.
+    """A started script: its pid, which is also its process group, and the read ends of its pipes.
 
-    `is_only_child` tells that this process had no other when it started the script, as it
-    can have where a shell's `exec` made it khshim. `orphans_are_adopted` tells that what
-    the script leaves behind becomes this process's child as well.
+    `is_only_child` tells that this process had no other child at the spawn. It can have one
+    where a shell started a background process and then replaced itself by khshim (`exec`).
+    `orphans_are_adopted` tells that this process is a child subreaper (prctl(2)).
     """
 
     def __init__(self, pid: int, stdout: int, stderr: int, is_only_child: bool) -> None:
@@ -59,8 +59,8 @@ class Child:
 def spawn(argv: "list[str]", environ: "Mapping[str, str]") -> Child:
     """Start `argv` with stdin from /dev/null and default signal dispositions.
 
-    Raises OSError, with exec's own errno where exec is what failed: posix_spawn(3)
-    returns only when the new program runs or could not be run.
+    Raises OSError. If exec failed, it has the errno of exec: posix_spawn(3) returns only
+    after the new program runs or could not be run.
     """
     stdout, stdout_writer = os.pipe()
     stderr, stderr_writer = os.pipe()

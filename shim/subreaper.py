@@ -1,15 +1,15 @@
-"""Adopting what a script leaves behind, so that it can be found and ended."""
+"""Adopting the processes that a script leaves behind, so that khshim can find and kill them."""
 
 PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 
 
 def adopt_orphans() -> bool:
-    """Have descendants whose parents end become children of this process; tell if they do.
+    """Make this process a child subreaper (prctl(2)); tell whether that worked.
 
-    Otherwise they become the children of PID 1 (prctl(2), PR_SET_CHILD_SUBREAPER).
+    A descendant whose parent ends then becomes a child of this process, not of PID 1.
     """
     try:
-        import ctypes  # 2 ms: not before the script runs
+        import ctypes  # takes 2 ms, so not before the script runs
 
         arguments = map(ctypes.c_ulong, (1, 0, 0, 0))
         return bool(ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, *arguments) == 0)

@@ -1,18 +1,18 @@
-"""The name that was probably meant by a misspelt one."""
+"""Suggesting the known name that a misspelt one probably means."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
 
-# SequenceMatcher.ratio(): two of eight letters wrong is still taken for a slip.
+# A SequenceMatcher.ratio(): a name with two of eight letters wrong is still a misspelling.
 LEAST_SIMILARITY = 0.75
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return " Did you mean X?" where a known name is like `name`, else "".
+    """Return " Did you mean X?" if a known name is similar to `name`, else "".
 
-    The same letters in another order are alike, however short the name is.
+    A name with the same letters in another order is always similar.
     """
     candidates = sorted(known)
     names = [other for other in candidates if sorted(other) == sorted(name)]

@@ -1,4 +1,4 @@
-"""How the text of a setting becomes a value; each function raises ValueError for a text that is wrong."""
+"""Parsers for the settings: each takes the text of a variable and raises ValueError if it is wrong."""
 
 import os
 import stat
@@ -49,7 +49,7 @@ def url(value: str) -> str:
 
 
 def _is_ipv6(host: str) -> bool:
-    """Tell whether `host` can be an IPv6 address; what else is wrong with it DNS will tell."""
+    """Tell whether `host` looks like an IPv6 address; name resolution finds other errors."""
     return host.count(":") >= 2 and set(host.partition("%")[0].lower()) <= set("0123456789abcdef:.")
 
 
@@ -60,7 +60,7 @@ def token(value: str) -> str:
 
 
 def _is_token(value: str) -> bool:
-    """Tell whether `value` can go into an HTTP request as it is."""
+    """Tell whether `value` can be written into an HTTP request unchanged."""
     return value.isascii() and value.isprintable() and " " not in value
 
 
@@ -91,7 +91,7 @@ def positive_duration(value: str) -> float:
 def shell_words(value: str) -> "list[str]":
     if not value:
         return []
-    import shlex  # only here: it costs every start 2 ms, and few runs need it
+    import shlex  # takes 2 ms, and few runs need it
 
     return shlex.split(value)
 
@@ -104,7 +104,7 @@ def command(value: str) -> "list[str]":
 
 
 def names(value: str) -> "list[str]":
-    # A comma too many must not turn off the masking of the rest.
+    # An extra comma must not turn off the masking of the other names.
     return [name.strip() for name in value.split(",") if name.strip()]
 
 
@@ -137,7 +137,8 @@ def exit_codes(value: str) -> "frozenset[int]":
 
 def readable_file(value: str) -> str:
     try:
-        fd = os.open(value, os.O_RDONLY | os.O_NONBLOCK)  # a FIFO would wait for its writer
+        # O_NONBLOCK: opening a FIFO would wait for a writer.
+        fd = os.open(value, os.O_RDONLY | os.O_NONBLOCK)
     except OSError:
         raise ValueError(value) from None
     is_file = stat.S_ISREG(os.fstat(fd).st_mode)
