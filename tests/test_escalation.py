@@ -29,6 +29,14 @@ def test_by_the_deadline() -> None:
     assert escalation.killed_at == NOW + 58
 
 
+def test_a_limit_that_has_passed_outweighs_a_signal_that_is_seen_with_it() -> None:
+    """As when khshim was frozen, and both were there when it went on."""
+    escalation = Escalation(budget(60), 5)
+    escalation.received(TERM, NOW + 59)
+    assert escalation.due(NOW + 59) == KILL
+    assert (escalation.stopped_by, escalation.stopped_at) == (StoppedBy.DEADLINE, NOW + 59)
+
+
 def test_by_a_timeout() -> None:
     escalation = Escalation(budget(60, SHIM_TIMEOUT="10s"), 5)
     assert drive(escalation) == [(10, TERM), (15, KILL)]
