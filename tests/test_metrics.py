@@ -298,7 +298,6 @@ def test_a_line_that_is_no_metric_is_not_told_at_length() -> None:
     assert len(bad.reason) <= 200
 
 
-
 @given(st.text())
 def test_any_text_in_the_metrics_file_is_survived(text: str) -> None:
     good, bad = families(text)
