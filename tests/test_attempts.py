@@ -63,6 +63,21 @@ def test_each_attempt_is_seen_within_the_limits() -> None:
     assert any("lines are left out" in error for error in errors)
 
 
+def test_two_attempts_at_length_fill_a_report() -> None:
+    """Both headlines are there, behind two sentences of khshim's."""
+    reports = [failed(f"headline {n}", *(f"{n} {line}" for line in range(99))) for n in range(2)]
+    errors = all_failed(reports, 3, WHY).errors
+    assert errors[:3] == ["2 of 3 attempts failed.", WHY, "Attempt 1: headline 0"]
+    assert errors[33] == "Attempt 2: headline 1"
+    assert len(errors) == 64
+
+
+@pytest.mark.parametrize(("length", "label"), [(989, "Attempt 1: "), (990, "")])
+def test_no_line_becomes_too_long(length: int, label: str) -> None:
+    errors = all_failed([failed("x" * length), failed("late")], 2, "").errors
+    assert errors[1] == label + "x" * length
+
+
 def test_long_lines_of_many_attempts_fit_a_report() -> None:
     reports = [failed(str(n) + "€" * 999) for n in range(10)]
     report = all_failed(reports, 10, "")

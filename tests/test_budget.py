@@ -68,3 +68,9 @@ def test_which_limit_it_is(timeout: str, by_timeout: bool) -> None:
 def test_a_past_deadline_leaves_no_time(left: float) -> None:
     time_left = budget(left).time_left(NOW)
     assert time_left is not None and time_left <= 0
+
+
+def test_a_scripts_own_limits_do_not_move() -> None:
+    of_script = budget(60)
+    assert of_script.terminate_at_latest == NOW + 53
+    assert not of_script.has_changed()

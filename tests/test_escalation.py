@@ -4,6 +4,7 @@ import signal
 
 import pytest
 
+from shim.folder.times import Queue, Share
 from shim.supervise.escalation import Escalation, StoppedBy
 from tests.support.settings import NOW, budget
 
@@ -27,6 +28,14 @@ def test_by_the_deadline() -> None:
     assert escalation.stopped_by is StoppedBy.DEADLINE
     assert escalation.stopped_at == NOW + 53
     assert escalation.killed_at == NOW + 58
+
+
+def test_a_limit_that_has_passed_outweighs_a_signal_that_is_seen_with_it() -> None:
+    """As when khshim was frozen, and both were there when it went on."""
+    escalation = Escalation(budget(60), 5)
+    escalation.received(TERM, NOW + 59)
+    assert escalation.due(NOW + 59) == KILL
+    assert (escalation.stopped_by, escalation.stopped_at) == (StoppedBy.DEADLINE, NOW + 59)
 
 
 def test_by_a_timeout() -> None:
@@ -111,3 +120,37 @@ def test_after_sigkill_a_signal_changes_nothing() -> None:
     drive(escalation)
     escalation.received(signal.SIGTERM, NOW + 59)
     assert escalation.next_at is None
+
+
+def share_with_one_waiting() -> tuple[Escalation, Queue]:
+    """A script that is to end 60 s after NOW, or 45 s after it where another one waits."""
+    queue = Queue(1)
+    queue.waiting = 1
+    share = Share(
+        started_at=NOW,
+        left=62,
+        end=NOW + 60,
+        grace_period=5,
+        timeout=None,
+        queue=queue,
+        place=0,
+        turns_at_start=1,
+    )
+    return Escalation(share, 5), queue
+
+
+def test_by_its_share() -> None:
+    escalation, queue = share_with_one_waiting()
+    assert escalation.due(NOW + 40) == TERM
+    assert escalation.stopped_by is StoppedBy.SHARE
+    queue.waiting = 0  # too late
+    assert drive(escalation) == [(45, KILL)]
+    assert escalation.stopped_by is StoppedBy.SHARE
+
+
+def test_a_share_that_grows_before_it_is_over() -> None:
+    escalation, queue = share_with_one_waiting()
+    queue.waiting = 0
+    assert escalation.due(NOW + 40) is None
+    assert drive(escalation) == [(55, TERM), (60, KILL)]
+    assert escalation.stopped_by is StoppedBy.DEADLINE

@@ -282,6 +282,23 @@ def test_the_limit_on_processes_is_reached_by_a_folder(
     assert make_shim().run(str(tmp_path), env=env, prefix=limited_processes(5)).ok
 
 
+def test_scripts_with_odd_names_at_the_limit_on_processes(
+    make_shim: MakeShim, pids_cgroups: None, tmp_path: Path
+) -> None:
+    """What is said of them is fit for the server as anything else."""
+    for raw in (b"\xff.sh", b"back\\slash.sh", b"new\nline.sh"):
+        Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + raw)).write_text("exit 0\n")
+    run = make_shim().run(str(tmp_path), prefix=limited_processes(2))
+    assert run.exit_status == 0
+    said = run.errors[1:]
+    assert len(said) == 3
+    for error, name in zip(said, ("back\\\\slash.sh", "new\\\\nline.sh'", "\\\\udcff.sh'")):
+        assert f"{name} could not be started: the limit on processes is reached" in error
+    logged = [line for line in run.log if line["event"] == "script_not_started"]
+    assert len(logged) == 3
+    assert all("the limit on processes is reached" in line["message"] for line in logged)
+
+
 def test_without_threads_no_request_outlives_the_deadline(
     make_shim: MakeShim, script: Write, pids_cgroups: None
 ) -> None:

@@ -646,6 +646,47 @@ def test_the_process_of_one_script_is_killed(shim: Shim, folder: Folder, tmp_pat
 
 
 @pytest.mark.parametrize("as_pid_1", [False, True])
+def test_a_script_whose_process_is_killed_does_not_run_on(
+    make_shim: MakeShim, folder: Folder, tmp_path: Path, as_pid_1: bool
+) -> None:
+    pid, go_on = tmp_path / "pid", tmp_path / "go_on"
+    go_on.touch()
+    first = f"""#!/bin/sh
+echo $$ > {pid}
+until [ -s {go_on} ]; do sleep 0.01; done
+kill -KILL $PPID
+exec sleep 1000
+"""
+    second = f"#!/bin/sh\nwhile kill -0 $(cat {pid}) 2> /dev/null; do sleep 0.01; done\n"
+    shim = make_shim(timeout=20)
+    process = shim.start(
+        env={"SHIM_SCRIPT": str(folder({"a.sh": first, "b.sh": second})), "SHIM_PARALLEL": "1"},
+        prefix=pid_1() if as_pid_1 else (),
+    )
+    assert process.stderr is not None
+    while b'"script_started"' not in (line := process.stderr.readline()):
+        assert line
+    go_on.write_text("now\n")
+    assert shim.finish(process).errors == [
+        "1 of 2 scripts failed: a.sh.",
+        "a.sh: khshim's own process for this script died of SIGKILL, so its end is not known.",
+    ]
+
+
+def test_warnings_at_length(shim: Shim, folder: Folder) -> None:
+    """Each script is heard in the folder's warnings, and no line of the log breaks."""
+    warning = failing("\n".join(f"{number:0250}" for number in range(64)), 3)
+    path = folder({f"{number:03}.sh": warning for number in range(100)})
+    result = run(shim, path, SHIM_WARN_EXIT_CODES="3", SHIM_PARALLEL="8")
+    assert result.ok
+    warned = events_of(result, "script_warned")  # none would be read if another was in it
+    assert len(warned) == 101
+    assert len(warned[-1]["warnings"]) <= MAX_LINES
+    assert len(json.dumps(warned[-1]["warnings"], ensure_ascii=False).encode()) <= MAX_BODY_SIZE
+    assert warned[-1]["warnings"][-1].startswith("… what ")
+
+
+@pytest.mark.parametrize("as_pid_1", [False, True])
 def test_what_a_script_leaves_is_ended_with_it(
     shim: Shim, folder: Folder, tmp_path: Path, as_pid_1: bool
 ) -> None:

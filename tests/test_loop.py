@@ -67,6 +67,19 @@ def test_a_script_that_ended_in_time_passes_however_late_khshim_is(
     assert (outcome.ending, outcome.exit_status, outcome.stopped_by) == (Ending.EXITED, 0, None)
 
 
+def test_a_signal_that_is_seen_with_the_scripts_end_did_not_stop_it(
+    script: Write, inbox: SignalInbox
+) -> None:
+    """Where khshim was stopped meanwhile, it may find the signal before the end."""
+    child = spawn([script("#!/bin/sh\nexit 1\n")], {"PATH": "/bin"})
+    wait_until_gone(child.pid)
+    inbox.take()
+    inbox.put_back([signal.SIGTERM, signal.SIGCHLD])
+    outcome = supervise(child, inbox)
+    assert (outcome.ending, outcome.exit_status, outcome.stopped_by) == (Ending.EXITED, 1, None)
+    assert inbox.take() == [signal.SIGTERM]
+
+
 def test_the_deadline_bounds_the_wait_for_last_words(
     script: Write, inbox: SignalInbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -291,6 +291,13 @@ def test_a_series_that_is_given_twice() -> None:
     assert [line.number for line in bad] == [2, 6]
 
 
+def test_a_line_that_is_no_metric_is_not_told_at_length() -> None:
+    """As the NULs of a file that was written beyond its end."""
+    _, [bad] = families("\0" * 64 * 1024)
+    assert bad.reason.startswith("invalid metric name")
+    assert len(bad.reason) <= 200
+
+
 @given(st.text())
 def test_any_text_in_the_metrics_file_is_survived(text: str) -> None:
     good, bad = families(text)

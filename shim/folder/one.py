@@ -15,7 +15,7 @@ from shim.folder.times import Share
 from shim.metrics_file import MetricsFile
 from shim.observe import events, perfdata
 from shim.report.build import Report, failure
-from shim.report.excerpt import Editor
+from shim.report.excerpt import Editor, cut
 from shim.report.mask import Masker
 from shim.settings import Settings
 from shim.signals import SignalInbox
@@ -27,6 +27,8 @@ PASSED = 0
 FAILED = 1
 # To run it again would be in vain, or is not wanted.
 FAILED_FOR_GOOD = 2
+# Characters of a script's warning in the log.
+LONGEST_WARNING = 300
 
 
 class One:
@@ -85,6 +87,12 @@ class One:
         return self._end_of(report, was_told=outcome.stopped_by is StoppedBy.SIGNAL)
 
     def _tell(self, event: events.Event) -> None:
+        if isinstance(event, events.ScriptStarted):
+            self._notes.runs(self._name, event.pid)
+        if isinstance(event, events.ScriptWarned):
+            # A longer line would not stay whole (LineSink). The folder's own event has more.
+            reason = cut(event.reason, LONGEST_WARNING)
+            event = events.ScriptWarned(warnings=[reason], reason=reason)
         self._outputs.log(event)
         if isinstance(event, events.ScriptEnded):
             self._ended = event

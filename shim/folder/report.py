@@ -129,11 +129,11 @@ def _labelled(script: Script, lines: Iterable[str], editor: Editor) -> list[str]
 
 
 def _warnings(verdicts: Verdicts, editor: Editor) -> list[str]:
-    return [
-        line
+    said = [
+        _labelled(script, verdicts.reports[script.name].warnings, editor)
         for script in verdicts.passed
-        for line in _labelled(script, verdicts.reports[script.name].warnings, editor)
     ]
+    return _fitting([], [*filter(None, said)])
 
 
 def _fitting(first: list[str], said: Sequence[Sequence[str]]) -> list[str]:

@@ -38,12 +38,14 @@ class End(NamedTuple):
 class Script:
     """What is known of one script; `name` is its file's.
 
+    `started` counts its attempts, and `pid` is the last one's process, which leads its group.
     `no_more` is why there was no further attempt although SHIM_ATTEMPTS allows one.
     """
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.started = 0
+        self.pid: int | None = None
         self.ends: list[End] = []
         self.no_more = ""
 
@@ -70,6 +72,8 @@ class Results:
                 self.scripts = list(by_name.values())
             elif "started" in note:
                 by_name[note["started"]].started += 1
+            elif "runs" in note:
+                by_name[note["runs"]].pid = note["pid"]
             elif "ended" in note:
                 by_name[note["ended"]].ends.append(_end(note["end"]))
             elif "no_more" in note:
@@ -106,6 +110,15 @@ class Notes:
 
     def started(self, name: str) -> None:
         self._write(started=name)
+
+    def runs(self, name: str, pid: int) -> None:
+        """Note the process of a script: whoever watches it may be killed."""
+        self._write(runs=name, pid=pid)
+
+    def pid_of(self, name: str) -> int | None:
+        """Return the process of a script's last attempt, None where none was noted."""
+        results = Results(os.pread(self._fd, os.fstat(self._fd).st_size, 0))
+        return next((one.pid for one in results.scripts or [] if one.name == name), None)
 
     def ended(self, name: str, end: End) -> None:
         self._write(ended=name, end=end._asdict())

@@ -29,7 +29,9 @@ from shim.hang import Hang, call
 from shim.observe import events
 from shim.observe.outputs import Outputs
 from shim.report import wording
-from shim.report.build import Report
+from shim.report.build import failure
+from shim.report.excerpt import Editor
+from shim.report.mask import Masker
 from shim.runtime import original_environ
 from shim.settings import Settings
 from shim.signals import RECORDED, SignalInbox
@@ -242,7 +244,10 @@ class Runner:
         try:
             pid = os.fork()
         except OSError as error:
-            self._note_failure(job, start_failure(error, job.path, [job.path]))
+            path = visible(job.path)
+            reason = start_failure(error, path, [path])
+            self._log(events.ScriptNotStarted(script=path, reason=reason))
+            self._note_failure(job, reason)
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
             return None
         if pid == 0:
@@ -303,6 +308,7 @@ class Runner:
             return
         if code not in (FAILED, FAILED_FOR_GOOD):
             how = f"died of {signal_name(-code)}" if code < 0 else f"ended with status {code}"
+            self._kill_what_runs_on(job)
             self._note_failure(
                 job, f"khshim's own process for this script {how}, so its end is not known."
             )
@@ -319,9 +325,19 @@ class Runner:
         else:
             self._failed = True
 
+    def _kill_what_runs_on(self, job: Job) -> None:
+        """Kill the process group of a script whose own process of khshim's was killed."""
+        pid = self._notes.pid_of(job.name)
+        if pid is not None:
+            try:
+                os.killpg(pid, signal.SIGKILL)
+            except (ProcessLookupError, PermissionError):
+                pass  # it has ended as well, or only a set-user-ID program is left
+
     def _note_failure(self, job: Job, sentence: str) -> None:
         self._failed = True
-        self._notes.ended(job.name, End(Report(False, [sentence])))
+        editor = Editor(self._settings.server, Masker(self._environ, self._settings.mask))
+        self._notes.ended(job.name, End(failure([sentence], editor)))
 
     def _milliseconds_to_wait(self) -> float | None:
         """Return the time until a job may be started in an empty place, None for ever."""

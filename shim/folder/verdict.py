@@ -59,7 +59,7 @@ def find_verdict(
     )
     was_told = outcome.stopped_by is StoppedBy.SIGNAL
     for script in results.scripts or []:
-        if not script.started:
+        if not script.started and not script.ends:
             path = os.path.join(start.path, visible(script.name))
             reason = f"The script {path} was not run: {_why_not(was_told=was_told)}."
             tell(events.ScriptNotStarted(script=path, reason=reason))

@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
 import shim
-from shim.delivery.post import Answer, Attempt, Request, perform
+from shim.delivery.post import Answer, Attempt, Request, one_line, perform
 from shim.delivery.waiting import TimeLimit
 from shim.delivery.worker import Worker
 from shim.metrics_file import MetricsFile
@@ -82,7 +82,7 @@ def families(text: str, replaced: Collection[str] = ()) -> tuple[list[Metric], l
         try:
             parsed = list(text_string_to_metric_families(line + "\n"))
         except Exception as error:  # the parser does not only raise ValueError
-            bad.append(BadLine(number, str(error)))
+            bad.append(BadLine(number, one_line(str(error))))
             continue
         series = {
             (
@@ -102,7 +102,7 @@ def families(text: str, replaced: Collection[str] = ()) -> tuple[list[Metric], l
     try:
         return list(text_string_to_metric_families("\n".join(good) + "\n")), bad
     except Exception as error:  # each line is good, but not with the others
-        return [], [*bad, BadLine(1, str(error))]
+        return [], [*bad, BadLine(1, one_line(str(error)))]
 
 
 class _Handler(MetricsHandler):

@@ -51,13 +51,14 @@ class Escalation:
         """Return the signal that is to be sent at `now`."""
         if self.stopped_by is None and self._budget.has_changed():
             self._terminate_at, self.kill_at = self._budget.terminate_at, self._budget.kill_at
+        is_over = self._terminate_at is not None and now >= self._terminate_at
         if self.kill_at is not None and now >= self.kill_at:
             self.kill_at = self._terminate_at = None
             self.killed_at = now
-            if self.stopped_by is None:  # no grace period at all
+            if is_over:  # no grace period at all, or khshim itself was held up
                 self._stop(self._limit(), now)
             return signal.SIGKILL
-        if self._terminate_at is not None and now >= self._terminate_at:
+        if is_over:
             self._terminate_at = None
             self.sent_signal = self._script_signal
             self._stop(self._limit(), now)

@@ -125,7 +125,8 @@ class Supervisor:
         return killed_at is not None and time.monotonic() >= killed_at + self._step_timeout
 
     def _take_signals(self) -> None:
-        for signum in self._inbox.take():
+        # The script's end first: where khshim was held up, signals of several moments are here.
+        for signum in sorted(self._inbox.take(), key=lambda signum: signum != signal.SIGCHLD):
             if signum == signal.SIGCHLD:
                 self._has_ended = self._has_ended or self._processes.has_script_ended()
             elif self._has_ended:
