@@ -40,6 +40,22 @@ def test_what_is_written_is_read() -> None:
     assert Results(file.read()).problem == "it fell over"
 
 
+def test_the_process_of_a_script_is_known_only_while_it_runs() -> None:
+    """Afterwards the kernel may give its number to another process."""
+    file = ResultsFile()
+    notes = Notes(file.fd)
+    notes.scripts(["a.sh", "b.sh"])
+    notes.started("a.sh")
+    assert notes.pid_of("a.sh") is None
+    notes.runs("a.sh", 7)
+    assert (notes.pid_of("a.sh"), notes.pid_of("b.sh")) == (7, None)
+    notes.started("a.sh")
+    assert notes.pid_of("a.sh") is None
+    notes.runs("a.sh", 8)
+    notes.ended("a.sh", End(Report(False, ["failed"])))
+    assert notes.pid_of("a.sh") is None
+
+
 def test_a_note_that_was_cut_short_takes_no_other_along() -> None:
     file = ResultsFile()
     notes = Notes(file.fd)

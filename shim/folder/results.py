@@ -38,7 +38,8 @@ class End(NamedTuple):
 class Script:
     """What is known of one script; `name` is its file's.
 
-    `started` counts its attempts, and `pid` is the last one's process, which leads its group.
+    `started` counts its attempts. `pid` is the process group of the attempt that runs, None
+    before its start and after its end: the kernel may give that number to another process.
     `no_more` is why there was no further attempt although SHIM_ATTEMPTS allows one.
     """
 
@@ -72,10 +73,12 @@ class Results:
                 self.scripts = list(by_name.values())
             elif "started" in note:
                 by_name[note["started"]].started += 1
+                by_name[note["started"]].pid = None
             elif "runs" in note:
                 by_name[note["runs"]].pid = note["pid"]
             elif "ended" in note:
                 by_name[note["ended"]].ends.append(_end(note["end"]))
+                by_name[note["ended"]].pid = None
             elif "no_more" in note:
                 by_name[note["no_more"]].no_more = note["reason"]
 
@@ -112,11 +115,11 @@ class Notes:
         self._write(started=name)
 
     def runs(self, name: str, pid: int) -> None:
-        """Note the process of a script: whoever watches it may be killed."""
+        """Note the process of a script, since the process that supervises it may be killed."""
         self._write(runs=name, pid=pid)
 
     def pid_of(self, name: str) -> int | None:
-        """Return the process of a script's last attempt, None where none was noted."""
+        """Return the process of a script that runs, None if none was noted."""
         results = Results(os.pread(self._fd, os.fstat(self._fd).st_size, 0))
         return next((one.pid for one in results.scripts or [] if one.name == name), None)
 
