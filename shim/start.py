@@ -144,17 +144,22 @@ def start(
     return start_script(run, inbox)
 
 
-def start_script(run: Run, inbox: "SignalInbox") -> "Started | NotStarted":
-    """Start the script within what is left of the run's time."""
+def start_script(
+    run: Run, inbox: "SignalInbox", memory: "MemoryCgroup | None" = None
+) -> "Started | NotStarted":
+    """Start the script within what is left of the run's time.
+
+    `memory` is this process's cgroup, if an earlier attempt has found it.
+    """
     try:
-        return _start_script(run, inbox)
+        return _start_script(run, inbox, memory)
     except executable.StartError as error:
         return NotStarted(run, str(error))
     except Hang as hang:
         return NotStarted(run, _hang_sentence(run, hang), hang.stopped_by)
 
 
-def _start_script(run: Run, inbox: "SignalInbox") -> Started:
+def _start_script(run: Run, inbox: "SignalInbox", known: "MemoryCgroup | None") -> Started:
     """Start the script; raises StartError or Hang where that cannot be done."""
     settings, terminate_at = run.settings, run.budget.terminate_at
     started_at = time.monotonic()
@@ -167,7 +172,7 @@ def _start_script(run: Run, inbox: "SignalInbox") -> Started:
         terminate_at=run.terminate_at_unix(),
         metrics_file=run.metrics_file.path if run.metrics_file else None,
     )
-    memory = _memory_before()
+    memory = _memory_before(known)
     child = _spawn(path, argv, settings, environ)
     if terminate_at is not None and time.monotonic() >= terminate_at:
         # exec waited for the volume, which cannot be interrupted.
@@ -186,17 +191,19 @@ def _start_folder(run: Run, path: str, started_at: float) -> Started:
     return _watch(Started(run, child, path, None, started_at, launch.results), memory)
 
 
-def _memory_before() -> "tuple[MemoryCgroup | None, int]":
+def _memory_before(memory: "MemoryCgroup | None" = None) -> "tuple[MemoryCgroup | None, int]":
     """Return this process's memory cgroup, and how many processes were killed for it so far.
 
-    The script may be the next, so soon that only a look before its start can tell. For PID 1
-    all of them count, since its container's cgroup begins with it: it looks later.
+    The script may be killed so soon after its start that the count must be read before it.
+    PID 1 looks later for its first script: its container's cgroup begins with it, so that
+    every kill until then counts.
     """
-    if os.getpid() == 1:
-        return None, 0
-    from shim.cgroup import memory_cgroup
+    if memory is None:
+        if os.getpid() == 1:
+            return None, 0
+        from shim.cgroup import memory_cgroup
 
-    memory = memory_cgroup()
+        memory = memory_cgroup()
     return memory, 0 if memory is None else memory.kills()
 
 

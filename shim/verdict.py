@@ -150,19 +150,16 @@ class Verdict:
 
     def _start_again(self) -> Report | None:
         """Begin the next attempt; return a report where the script cannot be started any more."""
-        memory, metrics_file = self._start.memory, self._run.metrics_file
+        metrics_file = self._run.metrics_file
         if metrics_file is not None:
             metrics_file.clear()
         self._attempts.number += 1
-        # Before the start, as for the first attempt: the script may be killed at once.
-        kills_before = 0 if memory is None else memory.kills()
-        start = start_script(self._run, self._inbox)
+        start = start_script(self._run, self._inbox, self._start.memory)
         if isinstance(start, NotStarted):
             self.was_told_to_stop = start.stopped_by is not None
             reason = start.reason or ""
             self._tell(events.ScriptNotStarted(script=self._settings.script, reason=reason))
             return failure([reason], self._editor)
-        start.kills_before = kills_before
         self._start = start
         return None
 
