@@ -120,6 +120,7 @@ class Runner:
         self._inbox = inbox
         inbox.terminating |= {settings.stop_signal}
         self._log = Outputs(settings, LineSink).log
+        self._editor = Editor(settings.server, Masker(environ, settings.mask))
         self._waiting: deque[Job] = deque()
         self._again: deque[Job] = deque()
         self._queue = Queue(settings.parallel)
@@ -336,8 +337,7 @@ class Runner:
 
     def _note_failure(self, job: Job, sentence: str) -> None:
         self._failed = True
-        editor = Editor(self._settings.server, Masker(self._environ, self._settings.mask))
-        self._notes.ended(job.name, End(failure([sentence], editor)))
+        self._notes.ended(job.name, End(failure([sentence], self._editor)))
 
     def _milliseconds_to_wait(self) -> float | None:
         """Return the time until a job may be started in an empty place, None for ever."""
