@@ -4,9 +4,8 @@ import signal
 
 import pytest
 
-from shim.folder.times import Queue, Share
 from shim.supervise.escalation import Escalation, StoppedBy
-from tests.support.settings import NOW, budget
+from tests.support.settings import NOW, budget, share
 
 TERM, KILL = signal.SIGTERM, signal.SIGKILL
 
@@ -122,25 +121,10 @@ def test_after_sigkill_a_signal_changes_nothing() -> None:
     assert escalation.next_at is None
 
 
-def share_with_one_waiting() -> tuple[Escalation, Queue]:
-    """A script that is to end 60 s after NOW, or 45 s after it where another one waits."""
-    queue = Queue(1)
-    queue.waiting = 1
-    share = Share(
-        started_at=NOW,
-        left=62,
-        end=NOW + 60,
-        grace_period=5,
-        timeout=None,
-        queue=queue,
-        place=0,
-        turns_at_start=1,
-    )
-    return Escalation(share, 5), queue
-
-
 def test_by_its_share() -> None:
-    escalation, queue = share_with_one_waiting()
+    """The script is to end 60 s after NOW, or 45 s after it where another one waits."""
+    one, queue = share(1, at_once=1)
+    escalation = Escalation(one, 5)
     assert escalation.due(NOW + 40) == TERM
     assert escalation.stopped_by is StoppedBy.SHARE
     queue.waiting = 0  # too late
@@ -149,7 +133,8 @@ def test_by_its_share() -> None:
 
 
 def test_a_share_that_grows_before_it_is_over() -> None:
-    escalation, queue = share_with_one_waiting()
+    one, queue = share(1, at_once=1)
+    escalation = Escalation(one, 5)
     queue.waiting = 0
     assert escalation.due(NOW + 40) is None
     assert drive(escalation) == [(55, TERM), (60, KILL)]

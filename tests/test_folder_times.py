@@ -9,32 +9,13 @@ import pytest
 from shim.folder.times import LEAST_SHARE, Queue, RunnerBudget, Share
 from shim.settings import Settings
 from shim.supervise.escalation import Escalation, StoppedBy
-from tests.support.settings import GOOD, NOW, UNIX_NOW
+from tests.support.settings import GOOD, NOW, UNIX_NOW, share
 
 
 def of_runner(left: float | None, **env: str) -> RunnerBudget:
     deadline = "" if left is None else str(UNIX_NOW + left)
     settings = Settings({**GOOD, "KH_CHECK_RUN_DEADLINE": deadline, **env})
     return RunnerBudget(settings, unix_now=UNIX_NOW, started_at=NOW)
-
-
-def share(
-    waiting: int, *, at_once: int = 4, place: int = 0, **changes: float
-) -> tuple[Share, Queue]:
-    """Return the share of a script with 60 s until the end, and the queue behind it."""
-    queue = Queue(at_once)
-    queue.waiting = waiting
-    one = Share(
-        started_at=NOW,
-        left=63.0,
-        end=NOW + 60,
-        grace_period=changes.get("grace_period", 5.0),
-        timeout=changes.get("timeout"),
-        queue=queue,
-        place=place,
-        turns_at_start=queue.turns(place),
-    )
-    return one, queue
 
 
 @pytest.mark.parametrize("left", [600.0, 60.0, 10.0, 3.0, 0.5])
